@@ -1,0 +1,12 @@
+"""Recurrences, one file each: this folder is their registry.
+
+To add one, put `name.py` here with `class Name(Cell)` in it; `recurra.testing` checks it from then on.
+Modules whose names begin with an underscore hold the contract and are no cells.
+"""
+
+from recurra.cells._cell import Cell
+from recurra.cells._functions import relu, sigmoid, tanh
+from recurra.cells._registry import get_cell, list_cells
+from recurra.cells._state import State
+
+__all__ = ["Cell", "State", "get_cell", "list_cells", "relu", "sigmoid", "tanh"]

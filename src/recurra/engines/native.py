@@ -1,0 +1,125 @@
+"""torch's own kernels (oneDNN, cuDNN), for the cells whose equations they compute exactly.
+
+Both directions run forward in time: for the reverse one, each row is reversed within its own length, before and
+after. The kernels know a reverse direction only as the second half of a bidirectional run, which would compute the
+first half for nothing; and a reversed padded batch must begin at each row's end, not at the batch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from recurra.cells import Cell, State
+from recurra.cells.elman import Elman
+from recurra.cells.gru import GRU
+from recurra.cells.lstm import LSTM
+from recurra.engines.weights import Weights
+
+__all__ = ["refusal", "run"]
+
+_KERNELS: dict[Cell, Callable[..., Any]] = {
+    LSTM(): torch.lstm,
+    GRU(): torch.gru,
+    Elman("tanh"): torch.rnn_tanh,
+    Elman("relu"): torch.rnn_relu,
+}
+
+
+def refusal(cell: Cell) -> str | None:
+    """Why this engine cannot run the cell; None if it can."""
+    if cell in _KERNELS:
+        return None
+    return f"torch has kernels for {', '.join(known.name for known in _KERNELS)} only"
+
+
+def run(
+    cell: Cell, weights: Weights, x: Tensor, state: State, *, lengths: Tensor | None = None, reverse: bool = False
+) -> tuple[Tensor, State]:
+    """One layer in one direction, by torch's kernel: arguments and results are those of `reference.run`.
+
+    cuDNN's kernels have no second derivative; use engine "reference" for it on a GPU.
+    """
+    if reverse:
+        x = _reverse(x, lengths)
+    if lengths is None:
+        y, state = _call(cell, weights, (x,), state)
+    else:
+        y, state = _run_ragged(cell, weights, x, state, lengths.cpu())
+    return (_reverse(y, lengths) if reverse else y), state
+
+
+def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
+    """Rows of different lengths, packed. The kernels want the longest first and refuse empty rows: those are left
+    out, which leaves their state as it was and their outputs 0."""
+    order = lengths.argsort(descending=True, stable=True)
+    rows = order[: int((lengths > 0).sum())]
+    time, batch, hidden = len(x), x.shape[1], state.h.shape[-1]
+    if not len(rows):
+        return x.new_zeros(time, batch, hidden), state
+    lengths = lengths[rows]
+    rows = rows.to(x.device)
+    packed = pack_padded_sequence(x.index_select(1, rows), lengths)
+    shown, last = _call(
+        cell, weights, (packed.data, packed.batch_sizes), state._make(part.index_select(0, rows) for part in state)
+    )
+    padded, _ = pad_packed_sequence(PackedSequence(shown, packed.batch_sizes), total_length=time)
+    y = padded.new_zeros(time, batch, hidden).index_copy(1, rows, padded)
+    return y, state._make(old.to(new.dtype).index_copy(0, rows, new) for old, new in zip(state, last, strict=True))
+
+
+def _call(cell: Cell, weights: Weights, sequence: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+    """sequence: (x,) dense, or (data, batch_sizes) packed."""
+    parameters = [weight for weight in weights if weight is not None]
+    if sequence[0].is_cuda:
+        _settle(weights, parameters)
+    start = [part.unsqueeze(0).contiguous() for part in state]  # the kernels' own layer axis
+    # cuDNN drops what the backward pass needs unless told that it trains, which has nothing to do with dropout here.
+    trains = torch.is_grad_enabled()
+    layout = () if len(sequence) == 2 else (False,)  # batch_first, asked of dense sequences only
+    y, *last = _KERNELS[cell](
+        *sequence,
+        start if len(start) > 1 else start[0],
+        parameters,
+        weights.input_bias is not None,
+        1,  # layers
+        0.0,  # dropout
+        trains,
+        False,  # bidirectional
+        *layout,
+    )
+    return y, state._make(part.squeeze(0) for part in last)
+
+
+def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x with each row reversed in time within its length; padding stays where it is. Its own inverse."""
+    if lengths is None:
+        return x.flip(0)
+    lengths = lengths.to(x.device)
+    time = torch.arange(len(x), device=x.device)[:, None]  # time 1
+    source = torch.where(time < lengths, lengths - 1 - time, time)  # time batch
+    return x.gather(0, source.unsqueeze(-1).expand_as(x))
+
+
+def _settle(weights: Weights, parameters: list[Tensor]) -> None:
+    """Lay a recurrence's parameters side by side in memory, as cuDNN wants them, unless they are so already.
+
+    Done here and not when the layer is built, for `.to()`, `deepcopy` and the like part them again. A parameter that
+    is computed (a parametrization, a functional call) is left alone: torch copies it, and warns.
+    """
+    first = parameters[0]
+    side_by_side = len({weight.untyped_storage().data_ptr() for weight in parameters}) == 1
+    owned = all(isinstance(weight, torch.nn.Parameter) and weight.dtype == first.dtype for weight in parameters)
+    if side_by_side or not owned or not torch.backends.cudnn.is_acceptable(first):  # type: ignore[no-untyped-call]
+        return
+    gate_rows, hidden = weights.recurrent.shape
+    mode = {1: 1, 3: 3, 4: 2}[gate_rows // hidden]  # cudnnRNNMode_t by gates; relu is laid out as tanh
+    # The new storage must outlive this call and be trainable, even if the call itself is only an inference.
+    with torch.inference_mode(False), torch.no_grad():
+        torch._cudnn_rnn_flatten_weight(
+            parameters, len(parameters), weights.input.shape[1], mode, hidden, 0, 1, False, False
+        )

@@ -1,0 +1,116 @@
+"""Every cell of the folder passes; every check fails on a cell made wrong for it."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+
+from recurra.cells import Cell, State, list_cells, tanh
+from recurra.cells.elman import Elman
+from recurra.errors import ArgumentError
+from recurra.testing import check_cell, list_checks
+
+
+@pytest.mark.parametrize("check", list_checks())
+@pytest.mark.parametrize("cell", [*list_cells(), "elman-relu", "elman-sigmoid"])
+def test_a_cell_of_the_folder_passes(cell, check):
+    assert check_cell(cell, checks=[check]) in ([check], [])
+
+
+class Leaky(Cell):
+    """What a newcomer writes: nothing else is registered."""
+
+    gates = ("n", "k")
+    states = ("h", "m")
+
+    def step(self, x, u, s):
+        m = 0.9 * s.m + 0.1 * tanh(x.n + u.n)
+        return State(h=m * (x.k + u.k).sigmoid(), m=m)
+
+
+def test_a_new_cell_passes_with_nothing_registered():
+    assert check_cell(Leaky) == list_checks()
+
+
+class Excused(Leaky):
+    exempt: ClassVar = {"second_gradients_are_right": "kept here to test exemptions"}
+
+
+def test_an_exemption_is_declared_on_the_class():
+    assert check_cell(Excused, checks=["second_gradients_are_right"]) == []
+    with pytest.raises(ArgumentError, match="did you mean 'gradients_are_right'"):
+        check_cell(Leaky, checks=["gradients_are_write"])
+
+
+class MixesRows(Leaky):
+    def step(self, x, u, s):
+        return State(h=tanh(x.n + u.n.mean(0, keepdim=True)), m=s.m)
+
+
+class Remembers(Leaky):
+    """Keeps its state on itself."""
+
+    def step(self, x, u, s):
+        self.last = tanh(x.n) if len(s.h) != len(getattr(self, "last", ())) else tanh(x.n + self.last)
+        return State(h=self.last, m=s.m)
+
+
+class CutsGradients(Leaky):
+    def step(self, x, u, s):
+        return State(h=tanh(x.n + u.n.detach() + s.h), m=s.m)
+
+
+class CutsSecondGradients(Leaky):
+    def step(self, x, u, s):
+        return State(h=Once.apply(x.n + u.n) + s.m, m=s.m)
+
+
+class Once(torch.autograd.Function):
+    """tanh whose derivative is a constant to the second derivative."""
+
+    @staticmethod
+    def forward(ctx, value):
+        ctx.save_for_backward(value)
+        return value.tanh()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (value,) = ctx.saved_tensors
+        return gradient * (1 - value.detach().tanh() ** 2)
+
+
+class Widens(Leaky):
+    def step(self, x, u, s):
+        return State(h=tanh(x.n + u.n).double(), m=s.m)
+
+
+class Counts(Elman):
+    """Claims to be a copy of nobody."""
+
+    def __eq__(self, other):
+        return False
+
+    __hash__ = Elman.__hash__
+
+
+class Explodes(Leaky):
+    def step(self, x, u, s):
+        return State(h=1 / (s.m - s.m) + x.n, m=s.m)
+
+
+@pytest.mark.parametrize(
+    ("cell", "check"),
+    [
+        (MixesRows, "rows_of_a_batch_do_not_meet"),
+        (MixesRows, "padded_equals_one_by_one"),
+        (Remembers, "whole_equals_chunks_equals_steps"),
+        (CutsGradients, "gradients_are_right"),
+        (CutsSecondGradients, "second_gradients_are_right"),
+        (Widens, "results_have_the_declared_shapes"),
+        (Counts, "a_cell_equals_its_copies"),
+        (Explodes, "one_step_and_odd_sizes_run"),
+    ],
+)
+def test_a_wrong_cell_is_named_with_the_check_that_it_fails(cell, check):
+    with pytest.raises(AssertionError, match=f"cell '{cell.__name__.lower()}' fails {check}"):
+        check_cell(cell, checks=[check])
