@@ -1,0 +1,151 @@
+"""Many series laid end to end in flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recurra.data.columns import Columns
+from recurra.data.covariates import CovariateEncoder
+from recurra.data.frequency import Frequency
+from recurra.errors import ArgumentError, DataError
+
+__all__ = ["SeriesSet"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Many series laid end to end; series i is the slice offsets[i]:offsets[i+1].
+
+    ids: (n,) one an entry, in the original type; offsets: (n+1,) int64.
+    times: (N,) datetime64[us] in UTC, or int64; sorted within each series.
+    target: (N,) float64, NaN where masked.
+    past: (N, P) float32, encoded covariates known up to now; future: (N, F) float32, those known in advance,
+        calendar features not among them; static: (n, S) float32, one row a series.
+    interpolated: windows fill holes in their context by straight lines, where they would else be told of them.
+    frequency, columns, encoder: what they were built with; `past_names`, `future_names` and `static_names` name
+        the encoded features.
+
+    Raises ArgumentError when the shapes do not agree.
+    """
+
+    ids: pl.Series
+    offsets: Array
+    times: Array
+    target: Array
+    past: Array
+    future: Array
+    static: Array
+    frequency: Frequency
+    columns: Columns
+    encoder: CovariateEncoder
+    interpolated: bool = False
+
+    def __post_init__(self) -> None:
+        rows, series = len(self.times), len(self.ids)
+        if len(self.offsets) != series + 1 or self.offsets[0] != 0 or self.offsets[-1] != rows:
+            raise ArgumentError(f"offsets are not 0 to {rows} in {series + 1} entries; pass where each series begins")
+        for name in ("target", "past", "future"):
+            if len(getattr(self, name)) != rows:
+                raise ArgumentError(f"{name} has {len(getattr(self, name))} rows, times have {rows}")
+        if len(self.static) != series:
+            raise ArgumentError(f"static has {len(self.static)} rows, there are {series} series")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Array:
+        """Steps of each series, (n,) int64."""
+        return np.diff(self.offsets)
+
+    @property
+    def last_times(self) -> Array:
+        """The last stamp of each series, (n,)."""
+        return np.asarray(self.times[self.offsets[1:] - 1])
+
+    @property
+    def past_names(self) -> tuple[str, ...]:
+        """Names of the encoded past features, (P,)."""
+        return self.encoder.names(self.columns.past)
+
+    @property
+    def future_names(self) -> tuple[str, ...]:
+        """Names of the encoded future features, (F,)."""
+        return self.encoder.names(self.columns.future)
+
+    @property
+    def static_names(self) -> tuple[str, ...]:
+        """Names of the encoded static features, (S,)."""
+        return self.encoder.names(self.columns.static)
+
+    def tail(self, n_steps: int) -> SeriesSet:
+        """The last `n_steps` steps of each series, all of those that are shorter."""
+        if n_steps < 1:
+            raise ArgumentError(f"n_steps is {n_steps}; it is 1 or more")
+        lengths = np.minimum(self.lengths, n_steps)
+        return self._cut(np.arange(len(self)), self.offsets[1:] - lengths, lengths)
+
+    def head(self, *, drop: int) -> SeriesSet:
+        """Each series without its last `drop` steps; series that are left empty are left out.
+
+        Raises DataError with the needed and found counts when none is left.
+        """
+        if drop < 0:
+            raise ArgumentError(f"drop is {drop}; it is 0 or more")
+        lengths = self.lengths - drop
+        kept = np.flatnonzero(lengths > 0)
+        if not len(kept):
+            longest = int(self.lengths.max(initial=0))
+            raise DataError(f"the longest series has {longest} steps; {drop + 1} are needed to leave out {drop}")
+        return self._cut(kept, self.offsets[kept], lengths[kept])
+
+    def select(self, indices: Sequence[int] | Array) -> SeriesSet:
+        """The series at these positions, in their order."""
+        chosen = np.atleast_1d(np.asarray(indices, np.int64))
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise ArgumentError(f"indices reach from {chosen.min()} to {chosen.max()}; there are {len(self)} series")
+        return self._cut(chosen, self.offsets[chosen], self.lengths[chosen])
+
+    def refit(self) -> SeriesSet:
+        """The same series with numeric covariates standardised anew by these rows alone, vocabularies kept.
+
+        After `head(drop=...)` nothing of the rows left out remains in the scale of the covariates.
+        """
+        moments: dict[str, tuple[float, float]] = {}
+        for role in ("past", "future", "static"):
+            moments |= self.encoder.refit(getattr(self, role), getattr(self.columns, role))
+        return self.rescaled(CovariateEncoder(numeric=moments, vocabulary=self.encoder.vocabulary))
+
+    def rescaled(self, encoder: CovariateEncoder) -> SeriesSet:
+        """The same series with numeric covariates on another encoder's scale.
+
+        Raises ArgumentError when that encoder knows other columns or categories.
+        """
+        if encoder.numeric.keys() != self.encoder.numeric.keys() or encoder.vocabulary != self.encoder.vocabulary:
+            raise ArgumentError("encoder knows other columns or categories than this set; fit it on the same columns")
+        moved = {
+            role: self.encoder.rescale(getattr(self, role), getattr(self.columns, role), encoder)
+            for role in ("past", "future", "static")
+        }
+        return replace(self, encoder=encoder, past=moved["past"], future=moved["future"], static=moved["static"])
+
+    def _cut(self, chosen: Array, starts: Array, lengths: Array) -> SeriesSet:
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return replace(
+            self,
+            ids=self.ids.gather(chosen),
+            offsets=offsets,
+            times=self.times[rows],
+            target=self.target[rows],
+            past=self.past[rows],
+            future=self.future[rows],
+            static=self.static[chosen],
+        )

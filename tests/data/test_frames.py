@@ -1,0 +1,49 @@
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from recurra.data import like, to_table
+from recurra.errors import ArgumentError, DataError
+
+POLARS = pl.DataFrame({"ds": [1, 2], "y": [0.5, 0.7], "kind": ["a", "b"]})
+
+
+@pytest.mark.parametrize("native", [POLARS, POLARS.lazy(), POLARS.to_pandas(), POLARS.to_arrow()], ids=type)
+def test_any_frame_becomes_the_same_table(native):
+    table = to_table(native)
+    assert table.frame.equals(POLARS)
+    assert table.at(1) == "frame row 1"
+
+
+@pytest.mark.parametrize(
+    ("native", "kind"),
+    [
+        (POLARS, pl.DataFrame),
+        (POLARS.lazy(), pl.DataFrame),
+        ("sales.csv", pl.DataFrame),
+        (POLARS.to_pandas(), pd.DataFrame),
+        (POLARS.to_arrow(), pa.Table),
+    ],
+    ids=["polars", "lazy", "path", "pandas", "pyarrow"],
+)
+def test_results_return_in_the_callers_kind(native, kind):
+    back = like(POLARS, native)
+    assert isinstance(back, kind)
+    assert to_table(back).frame.equals(POLARS)
+
+
+def test_a_named_pandas_index_becomes_a_column():
+    assert to_table(POLARS.to_pandas().set_index("ds")).frame["ds"].to_list() == [1, 2]
+
+
+def test_other_kinds_are_refused(csv):
+    with pytest.raises(ArgumentError, match="data is a dict; pass a path or a polars, pandas or pyarrow frame"):
+        to_table({"y": [1]})
+    with pytest.raises(DataError, match="frame has no rows"):
+        to_table(POLARS.clear())
+    with pytest.raises(DataError, match="'y' 2 times; rename one"):
+        to_table(pd.DataFrame([[1, 2]], columns=["y", "y"]))
+    with pytest.raises(DataError, match="give each column one type"):
+        to_table(pd.DataFrame({"y": [1, "a", b"c", {}]}))
+    assert to_table(str(csv("ds,y\n1,2\n"))).name == "sales.csv"
