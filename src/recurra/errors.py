@@ -71,7 +71,7 @@ class Interrupted(RecurraError):  # noqa: N818 - the field says "interrupted", a
         self.exit_code = 128 + signal_number
 
 
-class Notice(UserWarning):  # noqa: N818 - it is not an error
+class Notice(UserWarning):
     """Something was done to the data that its owner should know of."""
 
 

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from recurra.data import Columns, build_series, to_table
+from recurra.data.scaling import Scaler
 from recurra.data.windows import Cutoffs, Windows, extend, rolling_cutoffs, training_cutoffs
 
 
@@ -19,7 +20,7 @@ def make_series(lengths=(12, 5, 20), **columns):
 
 
 def windows(series, lookback=4, horizon=3):
-    return Windows(series, lookback=lookback, horizon=horizon, scaling="standard")
+    return Windows(series, lookback=lookback, horizon=horizon, season=1, scaler=Scaler("standard"))
 
 
 def test_training_cutoffs_are_all_those_that_fit():

@@ -1,8 +1,8 @@
 """Scaling of windows: each window is brought to a common size by its own past alone.
 
-A window's context c_1 .. c_L (its observed values) gives a location and a scale; the network sees
-(value - location) / scale and its output is brought back by the inverse. Computed in float64, so that series of
-1e-30 or 1e30 reach the network as numbers near one; a constant context has no spread and is scaled by its size.
+A window's context (its observed values) gives a location and a scale; the network sees (value - location) / scale and
+its output is brought back by the inverse. Computed in float64, so that series of 1e-30 or 1e30 reach the network as
+numbers near one; a constant context has no spread and is scaled by its size.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Scaling", "ScalingName", "window_scaling"]
+__all__ = ["Scaler", "Scaling", "ScalingName", "roughness"]
 
-ScalingName = Literal["mean", "standard"]
+ScalingName = Literal["recent", "standard", "mean"]
+Floats = NDArray[np.float64]
 
 _FLAT = 1e-9  # a spread below this share of the size is rounding, not signal
 
@@ -22,43 +23,66 @@ _FLAT = 1e-9  # a spread below this share of the size is rounding, not signal
 class Scaling(NamedTuple):
     """One location and scale a window, each of shape (window,), float64; scales are positive and finite."""
 
-    location: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    location: Floats
+    scale: Floats
 
-    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+    def apply(self, values: Floats) -> NDArray[np.float32]:
         """Values (window, ...) in the target's units to scaled float32."""
         shape = (-1,) + (1,) * (values.ndim - 1)
         return ((values - self.location.reshape(shape)) / self.scale.reshape(shape)).astype(np.float32)
 
-    def undo(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+    def undo(self, values: NDArray[np.floating]) -> Floats:
         """Scaled values (window, ...) back to the target's units."""
         shape = (-1,) + (1,) * (values.ndim - 1)
         return values.astype(np.float64) * self.scale.reshape(shape) + self.location.reshape(shape)
 
 
-def window_scaling(context: NDArray[np.float64], *, by: ScalingName) -> Scaling:
-    """The scaling of each window by its context (window, lookback); NaN marks what was not observed.
+class Scaler(NamedTuple):
+    """How windows are scaled.
 
-    Args:
-        context: past values in the target's units.
-        by: "mean" divides by the mean size, which keeps ratios (a series of counts or loads, all of one sign);
-            "standard" subtracts the mean and divides by the standard deviation.
+        recent      location: mean of the last `recent` steps;  scale: `spread`, the same for all windows
+        standard    location: mean of the context;              scale: its standard deviation
+        mean        location: mean of the context;              scale: mean of its absolute values
 
-    >>> window_scaling(np.array([[2.0, np.nan, 4.0]]), by="mean").scale
-    array([3.])
-    >>> window_scaling(np.array([[7.0, 7.0, 7.0]]), by="standard")
-    Scaling(location=array([7.]), scale=array([7.]))
+    "recent" keeps what changes of size mean (one series, or logarithms of many); "standard" and "mean" make series of
+    different sizes alike, "mean" keeping ratios.
     """
-    seen = ~np.isnan(context)
-    count = np.maximum(seen.sum(axis=1), 1)
-    size = np.where(seen, np.abs(context), 0.0).max(axis=1)  # dividing first keeps squares of 1e200 finite
-    unit = np.where(size > 0, size, 1.0)
-    shares = np.where(seen, context, 0.0) / unit[:, None]
-    mean = shares.sum(axis=1) / count
-    if by == "mean":
-        spread = np.abs(shares).sum(axis=1) / count
-    else:
-        spread = np.sqrt((np.where(seen, shares - mean[:, None], 0.0) ** 2).sum(axis=1) / count)
+
+    name: ScalingName
+    recent: int = 1
+    spread: float = 1.0
+
+    def of(self, context: Floats) -> Scaling:
+        """The scaling of each window by its context (window, lookback); NaN marks what was not observed.
+
+        >>> Scaler("mean").of(np.array([[2.0, np.nan, 4.0]])).scale
+        array([3.])
+        >>> Scaler("standard").of(np.array([[7.0, 7.0, 7.0]]))
+        Scaling(location=array([7.]), scale=array([7.]))
+        >>> Scaler("recent", recent=2, spread=0.5).of(np.array([[9.0, 1.0, 3.0]]))
+        Scaling(location=array([2.]), scale=array([0.5]))
+        """
+        size = np.where(np.isnan(context), 0.0, np.abs(context)).max(axis=1, initial=0.0)
+        unit = np.where(size > 0, size, 1.0)  # dividing first keeps the squares of 1e200 finite
+        shares = context / unit[:, None]
+        mean = _mean(shares)
+        if self.name == "recent":
+            recent = shares[:, -self.recent :]
+            location = np.where(np.isnan(recent).all(axis=1), mean, _mean(recent))
+            return Scaling(location * unit, np.full(len(context), self.spread))
+        spread = _mean(np.abs(shares)) if self.name == "mean" else np.sqrt(_mean((shares - mean[:, None]) ** 2))
         spread = np.where(spread > _FLAT, spread, np.abs(mean))
-    scale = np.where(spread > _FLAT, spread, 1.0) * unit
-    return Scaling(location=mean * unit, scale=scale)
+        return Scaling(mean * unit, np.where(spread > _FLAT, spread, 1.0) * unit)
+
+
+def roughness(context: Floats, period: int) -> Floats:
+    """Mean |c_t - c_(t-period)| of each context (window, lookback): the error of repeating the season; 0 if unknown."""
+    if context.shape[1] <= period:
+        return np.zeros(len(context))
+    return _mean(np.abs(context[:, period:] - context[:, :-period]))
+
+
+def _mean(values: Floats) -> Floats:
+    """Row means over what was observed; 0 where nothing was."""
+    seen = ~np.isnan(values)
+    return np.asarray(np.where(seen, values, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))

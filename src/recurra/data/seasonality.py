@@ -82,7 +82,8 @@ def _first_peak(values: list[Floats], longest: int) -> int | None:
 
 
 def _mean_autocorrelation(values: list[Floats], window: int, max_lag: int) -> Floats:
-    return np.mean([autocorrelation(_without_slow_part(v, window), max_lag) for v in values], axis=0)
+    each = [autocorrelation(_without_slow_part(v, window), max_lag) for v in values]
+    return np.asarray(np.mean(each, axis=0))
 
 
 def _without_slow_part(values: Floats, window: int) -> Floats:
@@ -90,7 +91,7 @@ def _without_slow_part(values: Floats, window: int) -> Floats:
     sums = np.cumsum(np.concatenate([[0.0], values]))
     slow = (sums[window:] - sums[:-window]) / window
     start = window // 2
-    return values[start : start + len(slow)] - slow
+    return np.asarray(values[start : start + len(slow)] - slow)
 
 
 def _without_gaps(values: Floats) -> Floats:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.calendar import calendar_features, calendar_names
-from recurra.data.scaling import Scaling, ScalingName, window_scaling
+from recurra.data.scaling import Scaler, Scaling, roughness
 from recurra.data.series import SeriesSet
 
 __all__ = ["Batch", "Cutoffs", "Windows", "extend", "rolling_cutoffs", "training_cutoffs"]
@@ -40,6 +40,8 @@ class Batch(NamedTuple):
     """(batch, lookback + horizon, known covariates and calendar) float32."""
     static: Tensor
     """(batch, static covariates) float32."""
+    roughness: Tensor
+    """(batch,) float32, the mean error of repeating the season within the context, scaled."""
     target: Tensor
     """(batch, horizon) float32, NaN where unknown."""
     scaling: Scaling
@@ -68,11 +70,13 @@ class Windows:
         series: the series.
         lookback: past steps the model sees.
         horizon: steps it forecasts.
-        scaling: how each window is scaled by its context, "mean" or "standard".
+        season: the period whose repetition gives a window's roughness.
+        scaler: how each window is scaled by its context.
     """
 
-    def __init__(self, series: SeriesSet, *, lookback: int, horizon: int, scaling: ScalingName) -> None:
-        self.series, self.lookback, self.horizon, self.scaling = series, lookback, horizon, scaling
+    def __init__(self, series: SeriesSet, *, lookback: int, horizon: int, season: int, scaler: Scaler) -> None:
+        self.series, self.lookback, self.horizon = series, lookback, horizon
+        self.season, self.scaler = season, scaler
 
     def batch(self, cutoffs: Cutoffs) -> Batch:
         """The windows at `cutoffs`, gathered, masked to their own series and scaled."""
@@ -82,7 +86,7 @@ class Windows:
         inside = (steps >= first[:, None]) & (steps < end[:, None])
         raw = np.where(inside, raw, np.nan)
         context, target = raw[:, : self.lookback], raw[:, self.lookback :]
-        scaling = window_scaling(context, by=self.scaling)
+        scaling = self.scaler.of(context)
         if self.series.interpolated:
             context = _interpolated(context)
         observed = ~np.isnan(context)
@@ -93,6 +97,7 @@ class Windows:
             past=torch.from_numpy(np.where(within, self._past[cutoffs.position].transpose(0, 2, 1), 0)),
             future=torch.from_numpy(np.where(inside[:, :, None], self._future[cutoffs.position].transpose(0, 2, 1), 0)),
             static=torch.from_numpy(self.series.static[cutoffs.series].astype(np.float32)),
+            roughness=torch.from_numpy((roughness(context, self.season) / scaling.scale).astype(np.float32)),
             target=torch.from_numpy(scaling.apply(target)),
             scaling=scaling,
         )
@@ -112,7 +117,7 @@ class Windows:
     @property
     def future_size(self) -> int:
         """Known covariates a step, the calendar's included."""
-        return len(calendar_names(self.series.frequency)) + self.series.future.shape[1]
+        return len(calendar_names(self.series.frequency)) + int(self.series.future.shape[1])
 
     @cached_property
     def _target(self) -> Floats:
@@ -146,7 +151,7 @@ def training_cutoffs(series: SeriesSet, *, horizon: int, min_context: int, held_
 def rolling_cutoffs(
     series: SeriesSet, *, horizon: int, count: int, stride: int, min_context: int, held_back: int = 0
 ) -> Cutoffs:
-    """The last `count` cutoffs of each series, `stride` steps apart, whose horizons end before the last `held_back` steps.
+    """The last `count` cutoffs of each series, `stride` apart, with horizons before the last `held_back` steps.
 
     Cutoffs with less than `min_context` steps before them are left out. Ordered by series, then time.
     """
@@ -159,7 +164,7 @@ def rolling_cutoffs(
 
 
 def extend(series: SeriesSet, *, horizon: int, future: NDArray[np.floating] | None = None) -> SeriesSet:
-    """The series with `horizon` steps added to each: later times, unknown targets, and `future` (series, horizon, F)."""
+    """Each series with `horizon` later times, unknown targets and the covariates `future` (series, horizon, F)."""
     n = len(series)
     times = series.frequency.next(series.times[series.offsets[1:] - 1], horizon)  # series horizon
     ends = np.repeat(series.offsets[1:], horizon)
