@@ -1,0 +1,52 @@
+"""Calibrated intervals cover what they promise, on data whose quantiles the forecaster gets wrong."""
+
+import numpy as np
+import pytest
+
+from recurra.training.conformal import calibrate, interpolate_quantiles
+
+QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+
+
+def windows(seed, count=400, horizon=6):
+    generator = np.random.default_rng(seed)
+    scale = np.exp(generator.normal(size=count))
+    noise = generator.standard_t(4, size=(count, horizon)) * np.arange(1, horizon + 1)
+    return noise * scale[:, None], scale
+
+
+@pytest.mark.parametrize("columns", [1, 5], ids=["point", "quantiles"])
+def test_coverage_on_new_windows(columns):
+    truth, scale = windows(0)
+    guess = np.zeros((*truth.shape, columns)) + np.linspace(-0.1, 0.1, columns)  # far too narrow
+    calibration = calibrate(guess, truth, scale, quantiles=QUANTILES)
+    new, new_scale = windows(1, count=4000)
+    guess = np.zeros((*new.shape, columns)) + np.linspace(-0.1, 0.1, columns)
+    bounds = calibration.apply(guess, new_scale)
+    for low, high, level in ((0, 4, 0.9), (1, 3, 0.5)):
+        inside = (new >= bounds[..., low]) & (new <= bounds[..., high])
+        assert inside.mean() == pytest.approx(level, abs=0.02)
+    by_step = ((new >= bounds[..., 0]) & (new <= bounds[..., 4])).mean(axis=0)
+    assert by_step.min() > 0.86  # 400 scores a step: every step is calibrated by its own
+
+
+def test_the_point_is_never_moved_and_bounds_never_cross():
+    truth, scale = windows(2, count=30)
+    guess = np.random.default_rng(3).normal(size=(*truth.shape, 5))
+    bounds = calibrate(guess, truth, scale, quantiles=QUANTILES).apply(guess, scale)
+    assert (bounds[..., 2] == guess[..., 2]).all()
+    assert (np.diff(bounds, axis=-1) >= 0).all()
+
+
+def test_the_finite_sample_rank():
+    truth = np.arange(1.0, 20.0)[:, None]  # 19 scores 1 .. 19; ceil(20 * 0.95) = 19, floor(20 * 0.05) = 1
+    calibration = calibrate(np.zeros((19, 1, 1)), truth, np.ones(19), quantiles=np.array([0.05, 0.5, 0.95]))
+    assert calibration.shifts.tolist() == [[1.0, 0.0, 19.0]]
+
+
+def test_interpolation_between_known_quantiles():
+    values = np.array([0.0, 10.0, 20.0])
+    known = np.array([0.1, 0.5, 0.9])
+    assert interpolate_quantiles(values, known, np.array([0.1, 0.3, 0.5, 0.9])).tolist() == pytest.approx(
+        [0, 5, 10, 20]
+    )

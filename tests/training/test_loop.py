@@ -1,0 +1,189 @@
+"""The loop learns, stops, diverges loudly and resumes bit for bit."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from recurra.errors import DivergedError, Notice, RunError
+from recurra.training.loop import learning_rate, train
+from recurra.training.run import RunFolder
+from recurra.training.settings import TrainingSettings
+
+
+def problem(seed=0):
+    """A net with dropout, so that the random state matters, and a loss that depends on the step."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def loss(step):
+        x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
+        return ((module(x) - x.sum(1, keepdim=True)) ** 2).mean()
+
+    def validate():
+        x = torch.linspace(-1, 1, 30).reshape(10, 3)
+        return ((module(x) - x.sum(1, keepdim=True)) ** 2).mean().item()
+
+    return module, loss, validate
+
+
+def weights(module):
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def run_at(tmp_path, name="run"):
+    return RunFolder.create(tmp_path / name, {"task": "test"})
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("averaging", [None, 0.9])
+def test_stopped_anywhere_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, optimizer, averaging):
+    settings = TrainingSettings(
+        steps=40, optimizer=optimizer, averaging=averaging, validate_every=7, checkpoint_every=5, patience=None
+    )
+    module, loss, validate = problem()
+    whole = train(module, loss, settings, validate=validate, stage=run_at(tmp_path, "whole").stage("fit"))
+
+    class KilledError(Exception):
+        pass
+
+    run = run_at(tmp_path, "cut")
+    for stop_at in (3, 12, 13, 29):
+        part, part_loss, part_validate = problem()
+
+        def kill(record, stop_at=stop_at):
+            if record.step == stop_at:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            train(part, part_loss, settings, validate=part_validate, stage=run.stage("fit"), on_step=kill)
+    part, part_loss, part_validate = problem(seed=99)  # other weights: all must come from the checkpoint
+    outcome = train(part, part_loss, settings, validate=part_validate, stage=run.stage("fit"))
+    assert outcome == whole
+    assert torch.equal(weights(part), weights(module))
+    assert run.metrics() == RunFolder.open(tmp_path / "whole").metrics()
+
+
+def test_it_learns_and_keeps_the_best_weights():
+    module, loss, validate = problem()
+    before = validate()
+    outcome = train(module, loss, TrainingSettings(steps=300, learning_rate=0.02, validate_every=10), validate=validate)
+    assert outcome.best_score < before / 5
+    assert validate() == pytest.approx(outcome.best_score)
+
+
+def test_patience_ends_training():
+    module, loss, _ = problem()
+    scores = iter([3.0, 2.0, 2.5, 2.5, 2.5, 1.0])
+    settings = TrainingSettings(steps=1000, validate_every=10, patience=3)
+    outcome = train(module, loss, settings, validate=lambda: next(scores))
+    assert (outcome.steps, outcome.best_step, outcome.best_score) == (50, 20, 2.0)
+
+
+def test_a_nan_loss_stops_at_its_step_and_keeps_the_last_finite_weights(tmp_path):
+    module, loss, _ = problem()
+    seen = []
+
+    def spoilt(step):
+        seen.append(weights(module).clone())
+        return loss(step) * (math.nan if step == 6 else 1.0)
+
+    run = run_at(tmp_path)
+    with pytest.raises(DivergedError, match=r"the loss is nan at step 7; .* lower learning rate \(now 0\.003\)"):
+        train(module, spoilt, TrainingSettings(steps=20), stage=run.stage("fit"))
+    assert torch.equal(weights(module), seen[6])
+    kept = run.stage("fit").latest()
+    assert kept.state["step"] == 6
+    assert torch.equal(kept.tensors["module.0.weight"], module[0].weight)
+
+
+def test_exploding_gradients_are_named():
+    module, loss, _ = problem()
+    with pytest.raises(DivergedError, match=r"the gradient norm is inf \(exploding\) at step 1"):
+        train(module, lambda step: loss(step) * 1e38, TrainingSettings(steps=3))
+
+
+def test_clipping_bounds_the_step_and_the_recorded_norm_is_before_it():
+    module, loss, _ = problem()
+    records = []
+    start = weights(module).clone()
+    settings = TrainingSettings(steps=1, optimizer="sgd", momentum=0, learning_rate=1.0, warmup=0, clip_norm=0.01)
+    train(module, lambda step: 100 * loss(step), settings, on_step=records.append)
+    assert records[0].gradient_norm > 1
+    assert (weights(module) - start).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_clipping_by_value():
+    module, loss, _ = problem()
+    start = weights(module).clone()
+    settings = TrainingSettings(
+        steps=1, optimizer="sgd", momentum=0, learning_rate=1.0, warmup=0, clip_norm=None, clip_value=0.003
+    )
+    train(module, lambda step: 100 * loss(step), settings)
+    assert (weights(module) - start).abs().max().item() == pytest.approx(0.003, rel=1e-3)
+
+
+def test_schedules():
+    for name, middle in (("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)):
+        settings = TrainingSettings(steps=100, warmup=0.0, schedule=name, learning_rate=1.0)
+        assert learning_rate(settings, 0) == 1.0
+        assert learning_rate(settings, 50) == pytest.approx(middle)
+    warm = TrainingSettings(steps=100, warmup=0.1, learning_rate=1.0)
+    assert [learning_rate(warm, step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+
+
+def test_training_leaves_the_callers_random_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    module, loss, _ = problem()
+    torch.set_rng_state(state)
+    train(module, loss, TrainingSettings(steps=3))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_generation_before(tmp_path):
+    module, loss, _ = problem()
+    run = run_at(tmp_path)
+    train(module, loss, TrainingSettings(steps=20, checkpoint_every=5), stage=run.stage("fit"))
+    generations = sorted((run.path / "checkpoints" / "fit").iterdir())
+    assert [g.name for g in generations] == ["step-00000015", "step-00000020"]
+    file = generations[1] / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.warns(Notice, match="step-00000020 is passed over"):
+        assert run.stage("fit").latest().state["step"] == 15
+
+
+def test_metrics_are_json_lines_and_a_torn_last_line_is_left_out(tmp_path):
+    module, loss, _ = problem()
+    run = run_at(tmp_path)
+    train(module, loss, TrainingSettings(steps=4), stage=run.stage("fit"))
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "fit", "st')
+    assert len(run.metrics()) == 4
+
+
+def test_a_second_writer_is_refused_and_a_dead_ones_lock_is_not(tmp_path):
+    run = run_at(tmp_path)
+    (run.path / "lock").write_text("99999")  # left by a process that is gone
+    with run.locked(), pytest.raises(RunError, match="is being written by process"), RunFolder(run.path).locked():
+        pass
+
+
+def test_an_existing_run_is_kept_unless_forced(tmp_path):
+    run = run_at(tmp_path)
+    (run.path / "kept").touch()
+    with pytest.raises(RunError, match="exists already; pass --force"):
+        run_at(tmp_path)
+    assert (run.path / "kept").exists()
+    RunFolder.create(run.path, {}, force=True)
+    assert not (run.path / "kept").exists()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").touch()
+    with pytest.raises(RunError, match="is no run folder"):
+        RunFolder.create(tmp_path / "home", {}, force=True)
