@@ -1,0 +1,20 @@
+"""Recurrent networks, from equations to the edge."""
+
+from recurra.cells import Cell, State
+from recurra.engines import engine
+from recurra.errors import Notice, RecurraError, UserError
+from recurra.tasks import Forecaster
+from recurra.training.settings import TrainingSettings
+from recurra.version import __version__
+
+__all__ = [
+    "Cell",
+    "Forecaster",
+    "Notice",
+    "RecurraError",
+    "State",
+    "TrainingSettings",
+    "UserError",
+    "__version__",
+    "engine",
+]
