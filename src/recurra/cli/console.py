@@ -1,0 +1,84 @@
+"""What the command prints and where: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from recurra.errors import Notice
+
+__all__ = ["errors", "fail", "output", "print_json", "print_scores", "show_notice"]
+
+
+def output() -> Console:
+    """Standard output; rich only on a terminal, and never cut to a narrow width when piped."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 140)
+
+
+def errors() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(message: str, code: int) -> int:
+    """Print one line of error and give back the exit code."""
+    errors().print(f"error: {' '.join(message.split())}", markup=False, style="red" if sys.stderr.isatty() else None)
+    return code
+
+
+def show_notice(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a notice as one line; other warnings are for developers and stay silent here."""
+    if issubclass(category, Notice):
+        errors().print(f"note: {' '.join(str(message).split())}", markup=False)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` for machines."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201 - this is the output
+
+
+def print_scores(result: dict[str, Any]) -> None:
+    """Print a comparison (`Backtest.to_json`) as a table; the best value of each measure is bold."""
+    scores = result["scores"]
+    level = f"{result['level']:g}"
+    headers = ["MAE", "RMSE", "R2", "MASE", "sMAPE", f"cover {level}%", "width"]
+    keys = ["mae", "rmse", "r2", "mase", "smape", "coverage", "width"]
+    table = Table(title=f"{result['windows']} windows of {result['horizon']} steps, none seen in training")
+    table.add_column("model")
+    for header in headers:
+        table.add_column(header, justify="right")
+    best = {key: _best(key, scores) for key in keys}
+    for name, row in scores.items():
+        cells = [
+            f"[bold]{_number(row[key], key)}[/bold]" if name == best[key] else _number(row[key], key) for key in keys
+        ]
+        table.add_row(name, *cells)
+    output().print(table)
+
+
+def _best(key: str, scores: dict[str, Any]) -> str | None:
+    if key in ("coverage", "width"):
+        return None
+    found = {name: row[key] for name, row in scores.items() if row[key] is not None}
+    pick = max if key == "r2" else min
+    return pick(found, key=found.__getitem__) if found else None
+
+
+def _number(value: float | None, key: str) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    if key == "coverage":
+        return f"{100 * value:.1f}%"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}" if key != "smape" else f"{value:.3f}"

@@ -1,0 +1,25 @@
+"""Options that several verbs share, each stated once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Debug", "Encoding", "Force", "Json", "Quiet", "Run", "Separator", "no_value"]
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as made by `recurra fit`.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Encoding = Annotated[str, typer.Option(help="Of a CSV file.")]
+Separator = Annotated[str | None, typer.Option(help="Of a CSV file; found if not given.")]
+
+
+def no_value(value: str | None) -> list[str] | None:
+    """A comma-separated option as a list; None if it was not given, empty for "none"."""
+    if value is None:
+        return None
+    return [] if value == "none" else [part.strip() for part in value.split(",") if part.strip()]

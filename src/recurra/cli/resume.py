@@ -1,0 +1,24 @@
+"""`recurra resume`: go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from recurra.cli.options import Debug, Json, Quiet, Run
+
+__all__ = ["resume"]
+
+
+def resume(run: Run, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Go on from the last checkpoint; the result equals that of a run never stopped, bit for bit.
+
+    Example: recurra resume runs/sales
+    """
+    from recurra.cli.console import output
+    from recurra.cli.job import run_job
+    from recurra.tasks.forecast_job import ForecastJob
+    from recurra.training.run import RunFolder
+
+    folder = RunFolder.open(run)
+    job = ForecastJob.of(folder)
+    if job.is_done(folder) and not quiet and not json:
+        output().print("this run is complete; its report is written again")
+    run_job(job, folder, as_json=json, quiet=quiet)
