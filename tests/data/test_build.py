@@ -55,7 +55,7 @@ def test_inf_and_log_are_refused_and_1e30_passes(csv):
 
 def test_a_constant_series_with_constant_covariates_is_accepted(csv):
     series = build_series(read_table(csv("ds,y,price\n1,5,3\n2,5,3\n3,5,3\n")), Columns(past=("price",)))
-    assert series.past.tolist() == [[0], [0], [0]]
+    assert series.standardized("past").tolist() == [[0], [0], [0]]
 
 
 def test_lines_in_messages_count_what_the_reader_skipped(csv):
@@ -65,7 +65,8 @@ def test_lines_in_messages_count_what_the_reader_skipped(csv):
 def test_a_given_encoder_is_not_fitted_again(csv):
     encoder = CovariateEncoder({"price": (10.0, 2.0)}, {})
     series = build_series(read_table(csv("ds,y,price\n1,5,12\n2,5,8\n")), Columns(future=("price",)), encoder=encoder)
-    assert series.future.tolist() == [[1], [-1]]
+    assert series.future.tolist() == [[12], [8]]
+    assert series.standardized("future").tolist() == [[1], [-1]]
     assert series.encoder is encoder
 
 

@@ -31,5 +31,7 @@ def test_a_missing_column_gets_its_nearest_names():
 
 def test_without_the_default_id_column_the_table_is_one_series():
     assert Columns().resolve(table("ds", "y")).id is None
-    with pytest.raises(DataError, match=r"no column 'shop' for the id; there are: 'ds', 'y' Choose one with --series"):
+    with pytest.raises(
+        DataError, match=r"no column 'shop' for the id; there are: 'ds', 'y'\. Choose one with --series"
+    ):
         Columns(id="shop").resolve(table("ds", "y"))

@@ -17,7 +17,9 @@ def test_numbers_are_standardised_and_words_one_hot():
     columns = Columns(future=["price", "kind", "open"])
     encoder = CovariateEncoder.fit(data, columns)
     assert encoder.names(columns.future) == ("price", "kind=a", "kind=b", "open=false", "open=true")
-    assert encoder.encode(data, columns.future).tolist() == [[-1, 0, 1, 0, 1], [1, 1, 0, 1, 0]]
+    encoded = encoder.encode(data, columns.future)
+    assert encoded.tolist() == [[1, 0, 1, 0, 1], [3, 1, 0, 1, 0]]
+    assert encoder.standardize(encoded, columns.future).tolist() == [[-1, 0, 1, 0, 1], [1, 1, 0, 1, 0]]
     assert encoder.categorical(columns.future).tolist() == [False, True, True, True, True]
 
 
@@ -25,12 +27,14 @@ def test_numbers_are_standardised_and_words_one_hot():
 def test_constants_survive(value):
     data = table(price=[value] * 7)
     encoder = CovariateEncoder.fit(data, Columns(past=["price"]))
-    np.testing.assert_allclose(encoder.encode(data, ("price",)), 0.0, atol=1e-6 * max(abs(value), 1))
+    standardized = encoder.standardize(encoder.encode(data, ("price",)), ("price",))
+    np.testing.assert_allclose(standardized, 0.0, atol=1e-6 * max(abs(value), 1))
 
 
 def test_huge_values_stay_finite():
     data = table(price=[1e300, -1e300, 1.0])
-    encoded = CovariateEncoder.fit(data, Columns(past=["price"])).encode(data, ("price",))
+    encoder = CovariateEncoder.fit(data, Columns(past=["price"]))
+    encoded = encoder.standardize(encoder.encode(data, ("price",)), ("price",))
     assert np.isfinite(encoded).all()
     assert encoded.std() == pytest.approx(1.0)
 
@@ -50,6 +54,7 @@ def test_missing_cells_are_nan():
     encoder = CovariateEncoder.fit(data, Columns(past=["kind", "price"]))
     encoded = encoder.encode(data, ("kind", "price"))
     np.testing.assert_array_equal(np.isnan(encoded), [[False, False], [True, True], [True, False]])
+    np.testing.assert_allclose(encoder.standardize(encoded, ("kind", "price")), [[1, -1], [0, 0], [0, 1]], atol=1e-6)
 
 
 def test_text_in_a_mostly_numeric_column_is_a_fault():

@@ -31,7 +31,7 @@ def refusal(*lines, **options):
 def test_rows_in_any_order_and_beyond_the_horizon():
     values = read(*FULL, ("a", "2024-02-03", "n/a"))
     assert values[:, :, 0].tolist() == [[1, 2], [3, 4]]
-    assert values.dtype == np.float32
+    assert values.dtype == np.float64
 
 
 def test_missing_dates_are_listed_with_their_count():

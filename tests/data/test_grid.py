@@ -41,7 +41,7 @@ def test_unsorted_rows_are_sorted_stably_with_a_notice(csv):
     with pytest.warns(Notice) as caught:
         series = build_series(read_table(path))
     assert str(caught[0].message) == (
-        "sales.csv line 4: the time goes back here; 1 rows were out of order and are now sorted"
+        "sales.csv line 4: the time goes back here; 1 row was out of order and is now sorted"
     )
     assert series.ids.to_list() == ["b", "a"]
     assert series.target.tolist() == [10, 20, 30, 1, 2]

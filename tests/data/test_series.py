@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recurra.data import Columns, CovariateEncoder, Table, build_series
+from recurra.data import Columns, Table, build_series
 from recurra.errors import ArgumentError, DataError
 
 
@@ -55,18 +55,16 @@ def test_refit_forgets_the_scale_of_the_rows_left_out(series):
     head = series.head(drop=2).refit()
     raw = 2 * head.target
     assert head.encoder.numeric["visits"] == pytest.approx((raw.mean(), raw.std()), rel=1e-6)
-    np.testing.assert_allclose(head.past[:, 0], (raw - raw.mean()) / raw.std(), atol=1e-6)
+    np.testing.assert_allclose(head.standardized("past")[:, 0], (raw - raw.mean()) / raw.std(), atol=1e-6)
     assert head.static.tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
-def test_rescaled_is_what_the_other_encoder_would_have_made(series):
+def test_scaled_as_reads_covariates_on_the_other_sets_scale(series):
     head = series.head(drop=2).refit()
-    moved = series.rescaled(head.encoder)
     mean, deviation = head.encoder.numeric["visits"]
-    np.testing.assert_allclose(moved.past[:, 0], (2 * series.target - mean) / deviation, atol=1e-6)
-    np.testing.assert_array_equal(moved.rescaled(series.encoder).past.round(5), series.past.round(5))
-    with pytest.raises(ArgumentError, match="other columns or categories"):
-        series.rescaled(CovariateEncoder({}, {}))
+    moved = series.scaled_as(head).standardized("past")
+    np.testing.assert_allclose(moved[:, 0], (2 * series.target - mean) / deviation, atol=1e-6)
+    assert moved.dtype == np.float32
 
 
 def test_shapes_are_checked(series):

@@ -11,7 +11,7 @@ from recurra.errors import ArgumentError, nearest
 from recurra.training.contract import ForecastModel
 from recurra.training.windowed import WindowForecaster
 
-__all__ = ["ARIMA", "BASELINES", "Drift", "Naive", "SeasonalNaive", "cnn", "dense", "make_baseline"]
+__all__ = ["ARIMA", "BASELINES", "Drift", "Naive", "SeasonalNaive", "check_baseline", "cnn", "dense", "make_baseline"]
 
 _SIMPLE: dict[str, Callable[[], ForecastModel]] = {
     "naive": Naive,
@@ -23,14 +23,17 @@ _NEURAL: dict[str, Callable[[WindowForecaster], ForecastModel]] = {"dense": dens
 BASELINES: tuple[str, ...] = (*_SIMPLE, *_NEURAL)
 
 
+def check_baseline(name: str) -> None:
+    """Raise `ArgumentError` with the nearest names if there is no baseline called `name`."""
+    if name not in BASELINES:
+        raise ArgumentError(f"baseline is {name!r}; {nearest(name, BASELINES)}")
+
+
 def make_baseline(name: str, network: WindowForecaster) -> ForecastModel:
     """The baseline called `name`; the neural ones are trained as `network`, which they are compared with.
 
     Raises:
         ArgumentError: there is none of that name.
     """
-    if name in _SIMPLE:
-        return _SIMPLE[name]()
-    if name in _NEURAL:
-        return _NEURAL[name](network)
-    raise ArgumentError(f"baseline is {name!r}; {nearest(name, BASELINES)}")
+    check_baseline(name)
+    return _SIMPLE[name]() if name in _SIMPLE else _NEURAL[name](network)

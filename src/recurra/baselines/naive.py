@@ -34,7 +34,7 @@ class Naive:
 class SeasonalNaive(Naive):
     """The last season, repeated: f_(t+k) = y_(t+k-p), for the period p of the plan with the smaller error in `fit`.
 
-    Without a period, or with less than one season of history, it is the naive forecast.
+    Without a period it is the naive forecast; a step whose season lies before the start takes the last value.
     """
 
     name = "SeasonalNaive"

@@ -17,12 +17,14 @@ __all__ = ["errors", "fail", "output", "print_json", "print_scores", "show_notic
 
 def output() -> Console:
     """Standard output; rich only on a terminal, and never cut to a narrow width when piped."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 140)
+    return Console(
+        highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 140
+    )
 
 
 def errors() -> Console:
     """Standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def fail(message: str, code: int) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.options import Debug, Encoding, Json, Quiet, Run, Separator, no_value
+from recurra.cli.options import Debug, Decimal, Encoding, Json, Missing, Quiet, Run, Separator, no_value
 
 __all__ = ["evaluate"]
 
@@ -23,6 +23,8 @@ def evaluate(
     baselines: Annotated[str | None, typer.Option(help="Names with commas between, or none. [default: all]")] = None,
     encoding: Encoding = "utf-8",
     separator: Separator = None,
+    decimal: Decimal = ".",
+    missing: Missing = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -37,7 +39,9 @@ def evaluate(
     from recurra.training.run import RunFolder
 
     forecaster = Forecaster.load(RunFolder.open(run).path / "model")
-    table = read_table(data, encoding=encoding, separator=separator)
+    if missing is not None:
+        forecaster.set_params(missing=missing)
+    table = read_table(data, encoding=encoding, separator=separator, decimal=decimal)
     result = forecaster.evaluate(table, start=start, step=step, level=level, baselines=no_value(baselines))
     if json:
         print_json(result.to_json())

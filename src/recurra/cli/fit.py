@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recurra.cli.options import Debug, Encoding, Force, Json, Quiet, Separator, no_value
+from recurra.cli.options import Debug, Decimal, Encoding, Force, Json, Quiet, Separator, no_value
 
 __all__ = ["app", "forecast"]
 
@@ -56,6 +56,7 @@ def forecast(
     transform: Annotated[str, typer.Option(help="auto, log (for positive targets) or none.")] = "auto",
     encoding: Encoding = "utf-8",
     separator: Separator = None,
+    decimal: Decimal = ".",
     backtest: Annotated[int, typer.Option(help="Windows to compare with baselines first; 0 for none.")] = 3,
     step: Annotated[int | None, typer.Option(help="Steps between those windows. [default: horizon]")] = None,
     baselines: Annotated[str | None, typer.Option(help="Names with commas between, or none. [default: all]")] = None,
@@ -104,15 +105,16 @@ def forecast(
         "time_format": time_format,
         "transform": transform,
     }
+    form = {"encoding": encoding, "separator": separator, "decimal": decimal}
     chosen = no_value(baselines)
     job = ForecastJob(
-        Source.of(data, encoding=encoding, separator=separator),
+        Source.of(data, **form),
         parameters,
         backtest=backtest,
         step=step,
         baselines=None if chosen is None else tuple(chosen),
         levels=tuple(level),
-        future=Source.of(future_table, encoding=encoding, separator=separator) if future_table else None,
+        future=Source.of(future_table, **form) if future_table else None,
     )
     run, table = job.start(out or Path("runs") / data.name.partition(".")[0], force=force)
     run_job(job, run, table, as_json=json, quiet=quiet)

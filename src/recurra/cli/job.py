@@ -8,19 +8,22 @@ from pathlib import Path
 from recurra.cli.console import output, print_json, print_scores
 from recurra.cli.progress import TrainingProgress
 from recurra.data.series import SeriesSet
+from recurra.errors import ArtifactError
 from recurra.reports import RunRecord, write_figures, write_report
 from recurra.tasks.forecast_job import ForecastJob
 from recurra.training.run import RunFolder
+from recurra.training.signals import interrupted_by_signals
 from recurra.training.store import unpack_json
 
-__all__ = ["run_job"]
+__all__ = ["is_whole", "run_job"]
 
 
 def run_job(job: ForecastJob, run: RunFolder, series: SeriesSet | None = None, *, as_json: bool, quiet: bool) -> None:
     """Do the job, write its report and print its result."""
     start = time.perf_counter()
-    if not job.is_done(run):
-        with TrainingProgress(quiet=quiet or as_json) as progress:
+    if not is_whole(run):
+        goes_on = f"stopped; `recurra resume {run.path}` goes on"
+        with TrainingProgress(quiet=quiet or as_json) as progress, interrupted_by_signals(goes_on):
             job.run(run, series, on_step=progress.on_step)
     has_forecast = (run.path / "forecast.csv").is_file()
     report = None
@@ -41,6 +44,17 @@ def run_job(job: ForecastJob, run: RunFolder, series: SeriesSet | None = None, *
     if report:
         console.print(f"report     {report}")
     console.print(f"{time.perf_counter() - start:.0f} s. Next: recurra predict {run.path} --out next.csv")
+
+
+def is_whole(run: RunFolder) -> bool:
+    """Whether the run is finished and all that it recorded can be read."""
+    if not ForecastJob.is_done(run):
+        return False
+    try:
+        RunRecord.read(run.path)
+    except ArtifactError:
+        return False
+    return True
 
 
 def _scores(path: Path) -> dict[str, object] | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 
-import click
 import typer
 
 from recurra.cli import demo, evaluate, fit, predict, report, resume
 from recurra.cli.console import fail, show_notice
-from recurra.errors import RecurraError
+from recurra.errors import Notice, RecurraError
 from recurra.version import __version__
 
 __all__ = ["app", "main"]
@@ -48,25 +49,45 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad input or usage, 128 + n ended by signal n."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
-    warnings.showwarning = show_notice
-    try:
-        code = app(arguments, standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        return 2
-    except click.ClickException as error:
-        return fail(error.format_message(), 2)
-    except click.Abort:
-        return fail("stopped", 130)
-    except RecurraError as error:
-        if debug:
-            raise
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show_notice
+        try:
+            return _run(arguments)
+        except Exception as error:
+            if "--debug" in arguments:
+                raise
+            return _report(error)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    code = app(arguments, prog_name="recurra", standalone_mode=False)
+    sys.stdout.flush()
+    if code == 130:  # what typer makes of an interrupt
+        return fail("stopped", code)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Print the one line for `error` and give back the exit code."""
+    if isinstance(error, RecurraError):
         return fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return fail("stopped; nothing was lost that a checkpoint held", 130)
-    except Exception as error:
-        if debug:
-            raise
-        return fail(f"internal error ({type(error).__name__}: {error}); run again with --debug and report it", 1)
+    if isinstance(error, typer.TyperException):
+        return _usage(error.format_message())
+    if isinstance(error, OSError):  # the verbs name what they read and write; what is left is mostly a full pipe
+        _discard_output()
+        return fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+    return fail(f"internal error ({type(error).__name__}: {error}); run again with --debug and report it", 1)
+
+
+def _usage(message: str) -> int:
+    if "\n" in message:  # the help of a command that was called without anything
+        typer.echo(message, err=True)
+        return 2
+    return fail(message, 2)
+
+
+def _discard_output() -> None:
+    """Let the interpreter's own flush at its end succeed where standard output takes nothing more."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Debug", "Encoding", "Force", "Json", "Quiet", "Run", "Separator", "no_value"]
+__all__ = ["Debug", "Decimal", "Encoding", "Force", "Json", "Missing", "Quiet", "Run", "Separator", "no_value"]
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as made by `recurra fit`.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
@@ -16,6 +16,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Encoding = Annotated[str, typer.Option(help="Of a CSV file.")]
 Separator = Annotated[str | None, typer.Option(help="Of a CSV file; found if not given.")]
+Decimal = Annotated[str, typer.Option(help="Decimal mark of a CSV file's numbers, . or a comma.")]
+Missing = Annotated[
+    str | None, typer.Option(help="For gaps in DATA: interpolate, mask or drop. [default: as in training]")
+]
 
 
 def no_value(value: str | None) -> list[str] | None:

@@ -13,12 +13,12 @@ def resume(run: Run, json: Json = False, quiet: Quiet = False, debug: Debug = Fa
     Example: recurra resume runs/sales
     """
     from recurra.cli.console import output
-    from recurra.cli.job import run_job
+    from recurra.cli.job import is_whole, run_job
     from recurra.tasks.forecast_job import ForecastJob
     from recurra.training.run import RunFolder
 
     folder = RunFolder.open(run)
     job = ForecastJob.of(folder)
-    if job.is_done(folder) and not quiet and not json:
+    if is_whole(folder) and not quiet and not json:
         output().print("this run is complete; its report is written again")
     run_job(job, folder, as_json=json, quiet=quiet)

@@ -75,6 +75,7 @@ class Columns:
         for role, name in wanted._pairs():
             if (roles is None or role in roles) and name not in present:
                 hint = nearest(name, present)
+                hint = hint if hint.endswith("?") else f"{hint}."
                 raise DataError(
                     f"{table.name} has no column {name!r} for the {role}; {hint} Choose one with --{_OPTIONS[role]}"
                 )

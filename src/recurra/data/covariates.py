@@ -71,31 +71,26 @@ class CovariateEncoder:
         return np.array(flags, bool)
 
     def encode(self, table: Table, columns: tuple[str, ...]) -> Array:
-        """The columns as features, (rows, features) float64; NaN where a cell is missing.
+        """The columns as features, (rows, features) float64: numbers as they are, NaN where a cell is missing.
 
         Warns with a Notice of categories that were not there at `fit`.
         """
         parts = [self._number(table, name) if name in self.numeric else self._one_hot(table, name) for name in columns]
         return np.concatenate(parts, axis=1) if parts else np.empty((table.frame.height, 0))
 
-    def refit(self, features: Array, columns: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-        """Mean and deviation of the numeric columns as these encoded rows (rows, features) have them."""
-        moments: dict[str, tuple[float, float]] = {}
+    def standardize(self, features: Array, columns: tuple[str, ...]) -> Array:
+        """What `encode` gave (..., features) as a network reads it, float32: numbers standardised, NaN the mean, 0."""
+        scaled = np.nan_to_num(features, nan=0.0) if np.isnan(features).any() else features.copy()
         for at, name in enumerate(self.names(columns)):
             if name in self.numeric and name in columns:
                 mean, deviation = self.numeric[name]
-                moments[name] = _moments(features[:, at].astype(np.float64) * deviation + mean)
-        return moments
+                scaled[..., at] = np.nan_to_num((features[..., at] - mean) / deviation, nan=0.0)
+        return scaled.astype(np.float32)
 
-    def rescale(self, features: Array, columns: tuple[str, ...], other: CovariateEncoder) -> Array:
-        """Features (rows, features) that this encoder made, as `other` of the same columns would have made them."""
-        scaled = features.copy()
-        for at, name in enumerate(self.names(columns)):
-            if name in self.numeric and name in columns:
-                (mean, deviation), (new_mean, new_deviation) = self.numeric[name], other.numeric[name]
-                column = features[:, at].astype(np.float64)
-                scaled[:, at] = column * (deviation / new_deviation) + (mean - new_mean) / new_deviation
-        return scaled
+    def refit(self, features: Array, columns: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+        """Mean and deviation of the numeric columns as these encoded rows (rows, features) have them."""
+        places = enumerate(self.names(columns))
+        return {name: _moments(features[:, at]) for at, name in places if name in self.numeric and name in columns}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
@@ -122,8 +117,7 @@ class CovariateEncoder:
     def _number(self, table: Table, name: str) -> Array:
         numbers = read_numbers(table, name)
         check_finite(table, name, numbers)
-        mean, deviation = self.numeric[name]
-        return ((numbers - mean) / deviation)[:, None]
+        return numbers[:, None]
 
     def _one_hot(self, table: Table, name: str) -> Array:
         text = _words(table, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -71,6 +72,10 @@ def read_table(
         raise ArgumentError(f"decimal is {decimal!r}; it is '.' or ','")
     if separator is not None and (len(separator) != 1 or not separator.isascii()):
         raise ArgumentError(f"separator is {separator!r}; it is one ASCII character such as ';'")
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise ArgumentError(f"encoding {encoding!r} is not known; try utf-8, latin-1 or cp1252") from error
     data = _read_bytes(path)
     if data[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(path.name, data)
@@ -121,8 +126,6 @@ def _to_utf8(name: str, data: bytes, encoding: str) -> bytes:
         if data.isascii():
             return data
         text = data.decode(encoding)
-    except LookupError as error:
-        raise ArgumentError(f"encoding {encoding!r} is not known; try utf-8, latin-1 or cp1252") from error
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
         remedy = "--encoding latin-1" if encoding.lower().startswith("utf") else "--encoding with its true one"

@@ -31,7 +31,7 @@ def future_values(
     timezone: str | None = None,
     time_format: str | None = None,
 ) -> Array:
-    """The future covariates of each series at each step to come, (n, horizon, F) float32.
+    """The future covariates of each series at each step to come, (n, horizon, F) float64.
 
     table: rows of series, time and future columns, in any order; rows outside the horizon are left aside.
     columns, encoder, frequency: of the training set; timezone and time_format as in `build_series`.
@@ -67,7 +67,7 @@ def future_values(
         more = likes(count - 1)
         column = name if name in columns.future else name.split("=")[0]
         raise DataError(f"{table.at(row)}: the future covariate {column!r} is empty{more}. Fill it")
-    return np.asarray(features.reshape(n_series, horizon, -1), np.float32)
+    return np.asarray(features.reshape(n_series, horizon, -1))
 
 
 def _positions(table: Table, columns: Columns, ids: pl.Series) -> Array:

@@ -73,8 +73,10 @@ def arrange(table: Table, columns: Columns, times: Array) -> Rows:
     back = (times[source][1:] < times[source][:-1]) & (codes[source][1:] == codes[source][:-1])
     if back.any():
         first = int(source[1:][back].min())
+        count = int(back.sum())
+        rows = "1 row was out of order and is" if count == 1 else f"{count} rows were out of order and are"
         warnings.warn(
-            f"{table.at(first)}: the time goes back here; {int(back.sum())} rows were out of order and are now sorted",
+            f"{table.at(first)}: the time goes back here; {rows} now sorted",
             Notice,
             stacklevel=3,
         )

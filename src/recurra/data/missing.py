@@ -49,7 +49,7 @@ def complete(rows: Rows, observed: Observed, steps: Array, frequency: Frequency,
         which each window then interpolates or is told of; `drop` leaves out rows with an empty cell and closes gaps,
         so that times are those observed. Of the covariates, numbers known in advance are interpolated over steps,
         categories take the last one seen (at the start of a series the first), and those known up to now take the
-        last one seen and before the first the mean, 0.
+        last one seen, and are unknown (NaN) before the first.
 
     Warns with a Notice that counts what was treated. Raises DataError with the first place and the counts.
     """
@@ -69,10 +69,7 @@ def complete(rows: Rows, observed: Observed, steps: Array, frequency: Frequency,
     for column, name in enumerate(grid.owners):
         past = name in rows.columns.past
         carry = past or bool(grid.words[column])
-        before_first = 0.0 if past else None
-        grid.features[:, column] = _fill(
-            grid.features[:, column], grid.offsets, owner, carry=carry, before_first=before_first
-        )
+        grid.features[:, column] = _fill(grid.features[:, column], grid.offsets, owner, carry=carry, backwards=not past)
     return grid
 
 
@@ -155,10 +152,10 @@ def _fill_grid(rows: Rows, observed: Observed, steps: Array, frequency: Frequenc
     return replace(observed, offsets=offsets, times=times, target=target, features=features)
 
 
-def _fill(values: Array, offsets: Array, owner: Array, *, carry: bool, before_first: float | None) -> Array:
+def _fill(values: Array, offsets: Array, owner: Array, *, carry: bool, backwards: bool) -> Array:
     """NaN replaced within each series: linearly between its neighbours, or by the one before with `carry`.
 
-    before_first: what stands before a series' first value; None is that value.
+    backwards: whether a series' first value stands for the NaN before it.
     """
     holes = np.flatnonzero(np.isnan(values))
     if not len(holes):
@@ -174,5 +171,5 @@ def _fill(values: Array, offsets: Array, owner: Array, *, carry: bool, before_fi
     low, high = values[before], values[behind]
     filled = values.copy()
     between = low if carry else np.where(behind == before, low, low * (1 - share) + high * share)
-    filled[holes] = between if before_first is None else np.where(first, before_first, between)
+    filled[holes] = between if backwards else np.where(first, np.nan, between)
     return filled

@@ -17,6 +17,7 @@ __all__ = ["Scaler", "Scaling", "ScalingName", "roughness"]
 ScalingName = Literal["recent", "standard", "mean"]
 Floats = NDArray[np.float64]
 
+FURTHEST = 1e6  # scaled values lie within: an outlier of 1e30 among values near one leaves gradients finite in float32
 _FLAT = 1e-9  # a spread below this share of the size is rounding, not signal
 
 
@@ -27,9 +28,10 @@ class Scaling(NamedTuple):
     scale: Floats
 
     def apply(self, values: Floats) -> NDArray[np.float32]:
-        """Values (window, ...) in the target's units to scaled float32."""
+        """Values (window, ...) in the target's units to scaled float32, cut at a million scales from the location."""
         shape = (-1,) + (1,) * (values.ndim - 1)
-        return ((values - self.location.reshape(shape)) / self.scale.reshape(shape)).astype(np.float32)
+        scaled = (values - self.location.reshape(shape)) / self.scale.reshape(shape)
+        return np.clip(scaled, -FURTHEST, FURTHEST).astype(np.float32)
 
     def undo(self, values: NDArray[np.floating]) -> Floats:
         """Scaled values (window, ...) back to the target's units."""

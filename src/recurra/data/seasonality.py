@@ -2,8 +2,8 @@
 
 For a candidate period p the slow part is removed by a moving average over p steps; what remains repeats if its
 autocorrelation has a high local maximum at p. Candidates come from the calendar (a day and a week of hours, ...) and,
-where the calendar names none that holds, from the autocorrelation's own first high peak. A longer period is kept
-beside a shorter one only if it explains more than the shorter one's repetitions do.
+where the calendar names none that holds, from the autocorrelation's own first high peak and its multiples. A longer
+period is kept beside a shorter one only if it stands out from the shorter one's repetitions before and after it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _SAMPLE = 64  # series looked at
 _STEPS = 4096  # last steps of each
 _LEAST = 0.3  # autocorrelation at a period
 _REPETITIONS = 8  # of a period that the calendar does not name: fewer are seen in any random walk
-_GAIN = 0.03  # what a longer period must add
+_MOST_SHORT_IN_LONG = 14  # short periods in a long one that the calendar does not name
+_GAIN = 0.03  # how far a longer period must stand out
 
 
-def find_periods(series: SeriesSet, *, at_most: int = 2) -> tuple[int, ...]:
-    """The periods of the series in steps, shortest first; empty where nothing repeats.
+def find_periods(series: SeriesSet) -> tuple[int, ...]:
+    """The shortest period of the series in steps, and a longer one if there is; empty where nothing repeats.
 
     At most 64 series are looked at, spread evenly; a period needs three repetitions in half of them, eight if the
     calendar does not name it.
@@ -40,12 +41,9 @@ def find_periods(series: SeriesSet, *, at_most: int = 2) -> tuple[int, ...]:
     found = [p for p in candidates if _repeats(values, p)]
     if not found:
         peak = _first_peak(values, max(3 * longest // _REPETITIONS, 2))
-        found = [peak] if peak and _repeats(values, peak) else []
-    kept = found[:1]
-    for period in found[1:]:
-        if len(kept) < at_most and _adds(values, period, kept[-1]):
-            kept.append(period)
-    return tuple(kept)
+        found = [peak, *_multiples(peak, longest)] if peak and _repeats(values, peak) else []
+    longer = [p for p in found[1:] if p > found[0] and _adds(values, p, found[0])]
+    return tuple(found[:1] + longer[:1])
 
 
 def autocorrelation(values: Floats, max_lag: int) -> Floats:
@@ -64,11 +62,13 @@ def _repeats(values: list[Floats], period: int) -> bool:
     return bool(mean[period] >= _LEAST and mean[period] >= around.max() - 0.02)
 
 
+def _multiples(period: int, longest: int) -> list[int]:
+    return [k * period for k in range(2, _MOST_SHORT_IN_LONG + 1) if k * period <= longest]
+
+
 def _adds(values: list[Floats], longer: int, shorter: int) -> bool:
-    mean = _mean_autocorrelation(values, longer, longer)
-    repetitions = mean[shorter:longer:shorter]
-    inner = repetitions[: (longer - 1) // shorter]
-    return bool(mean[longer] > inner.max() + _GAIN)
+    mean = _mean_autocorrelation(values, longer, longer + shorter)
+    return bool(mean[longer] > max(mean[longer - shorter], mean[longer + shorter]) + _GAIN)
 
 
 def _first_peak(values: list[Floats], longest: int) -> int | None:

@@ -26,8 +26,9 @@ class SeriesSet:
     ids: (n,) one an entry, in the original type; offsets: (n+1,) int64.
     times: (N,) datetime64[us] in UTC, or int64; sorted within each series.
     target: (N,) float64, NaN where masked.
-    past: (N, P) float32, encoded covariates known up to now; future: (N, F) float32, those known in advance,
-        calendar features not among them; static: (n, S) float32, one row a series.
+    past: (N, P) float64, encoded covariates known up to now; future: (N, F) float64, those known in advance,
+        calendar features not among them; static: (n, S) float64, one row a series;
+        numbers are as in the table, NaN where unknown: `standardized` gives what a network reads.
     interpolated: windows fill holes in their context by straight lines, where they would else be told of them.
     frequency, columns, encoder: what they were built with; `past_names`, `future_names` and `static_names` name
         the encoded features.
@@ -121,20 +122,15 @@ class SeriesSet:
         moments: dict[str, tuple[float, float]] = {}
         for role in ("past", "future", "static"):
             moments |= self.encoder.refit(getattr(self, role), getattr(self.columns, role))
-        return self.rescaled(CovariateEncoder(numeric=moments, vocabulary=self.encoder.vocabulary))
+        return replace(self, encoder=CovariateEncoder(numeric=moments, vocabulary=self.encoder.vocabulary))
 
-    def rescaled(self, encoder: CovariateEncoder) -> SeriesSet:
-        """The same series with numeric covariates on another encoder's scale.
+    def scaled_as(self, other: SeriesSet) -> SeriesSet:
+        """The same series with numeric covariates on the scale of another set of the same columns."""
+        return replace(self, encoder=other.encoder)
 
-        Raises ArgumentError when that encoder knows other columns or categories.
-        """
-        if encoder.numeric.keys() != self.encoder.numeric.keys() or encoder.vocabulary != self.encoder.vocabulary:
-            raise ArgumentError("encoder knows other columns or categories than this set; fit it on the same columns")
-        moved = {
-            role: self.encoder.rescale(getattr(self, role), getattr(self.columns, role), encoder)
-            for role in ("past", "future", "static")
-        }
-        return replace(self, encoder=encoder, past=moved["past"], future=moved["future"], static=moved["static"])
+    def standardized(self, role: str) -> Array:
+        """The covariates of a role ("past", "future", "static") as a network reads them, float32."""
+        return self.encoder.standardize(getattr(self, role), getattr(self.columns, role))
 
     def _cut(self, chosen: Array, starts: Array, lengths: Array) -> SeriesSet:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.calendar import calendar_features, calendar_names
-from recurra.data.scaling import Scaler, Scaling, roughness
+from recurra.data.scaling import FURTHEST, Scaler, Scaling, roughness
 from recurra.data.series import SeriesSet
 
 __all__ = ["Batch", "Cutoffs", "Windows", "extend", "rolling_cutoffs", "training_cutoffs"]
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     observed: Tensor
     """(batch, lookback) float32, 1 where the context was observed."""
     past: Tensor
-    """(batch, lookback, past covariates) float32."""
+    """(batch, lookback, past covariates) float32, as distances from their mean in the window."""
     future: Tensor
     """(batch, lookback + horizon, known covariates and calendar) float32."""
     static: Tensor
@@ -72,11 +72,14 @@ class Windows:
         horizon: steps it forecasts.
         season: the period whose repetition gives a window's roughness.
         scaler: how each window is scaled by its context.
+        yearly: whether the calendar tells the day of the year.
     """
 
-    def __init__(self, series: SeriesSet, *, lookback: int, horizon: int, season: int, scaler: Scaler) -> None:
+    def __init__(
+        self, series: SeriesSet, *, lookback: int, horizon: int, season: int, scaler: Scaler, yearly: bool = True
+    ) -> None:
         self.series, self.lookback, self.horizon = series, lookback, horizon
-        self.season, self.scaler = season, scaler
+        self.season, self.scaler, self.yearly = season, scaler, yearly
 
     def batch(self, cutoffs: Cutoffs) -> Batch:
         """The windows at `cutoffs`, gathered, masked to their own series and scaled."""
@@ -94,10 +97,12 @@ class Windows:
         return Batch(
             context=torch.from_numpy(scaling.apply(_filled(context, observed, scaling))),
             observed=torch.from_numpy(observed.astype(np.float32)),
-            past=torch.from_numpy(np.where(within, self._past[cutoffs.position].transpose(0, 2, 1), 0)),
+            past=torch.from_numpy(_centred(self._past[cutoffs.position].transpose(0, 2, 1), within)),
             future=torch.from_numpy(np.where(inside[:, :, None], self._future[cutoffs.position].transpose(0, 2, 1), 0)),
-            static=torch.from_numpy(self.series.static[cutoffs.series].astype(np.float32)),
-            roughness=torch.from_numpy((roughness(context, self.season) / scaling.scale).astype(np.float32)),
+            static=torch.from_numpy(self._static[cutoffs.series]),
+            roughness=torch.from_numpy(
+                np.minimum(roughness(context, self.season) / scaling.scale, FURTHEST).astype(np.float32)
+            ),
             target=torch.from_numpy(scaling.apply(target)),
             scaling=scaling,
         )
@@ -117,7 +122,7 @@ class Windows:
     @property
     def future_size(self) -> int:
         """Known covariates a step, the calendar's included."""
-        return len(calendar_names(self.series.frequency)) + int(self.series.future.shape[1])
+        return len(calendar_names(self.series.frequency, yearly=self.yearly)) + int(self.series.future.shape[1])
 
     @cached_property
     def _target(self) -> Floats:
@@ -126,13 +131,17 @@ class Windows:
 
     @cached_property
     def _past(self) -> NDArray[np.float32]:
-        padded = np.pad(self.series.past.astype(np.float32), ((self.lookback, 0), (0, 0)))
+        padded = np.pad(self.series.standardized("past"), ((self.lookback, 0), (0, 0)))
         return sliding_window_view(padded, self.lookback, axis=0)
 
     @cached_property
+    def _static(self) -> NDArray[np.float32]:
+        return self.series.standardized("static")
+
+    @cached_property
     def _future(self) -> NDArray[np.float32]:
-        calendar = calendar_features(self.series.times, self.series.frequency)
-        known = np.concatenate([calendar, self.series.future.astype(np.float32)], axis=1)
+        calendar = calendar_features(self.series.times, self.series.frequency, yearly=self.yearly)
+        known = np.concatenate([calendar, self.series.standardized("future")], axis=1)
         padded = np.pad(known, ((self.lookback, self.horizon), (0, 0)))
         return sliding_window_view(padded, self.lookback + self.horizon, axis=0)
 
@@ -183,6 +192,13 @@ def _with_target(series: SeriesSet, cutoffs: Cutoffs, horizon: int) -> NDArray[n
     """The rows of the cutoffs with an observed target in their horizon."""
     seen = np.concatenate([[0], np.cumsum(~np.isnan(series.target))])
     return np.flatnonzero(seen[cutoffs.position + horizon] > seen[cutoffs.position])
+
+
+def _centred(past: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Covariates (window, lookback, feature) less their mean over the steps `within` the series; 0 outside."""
+    inside = np.where(within, past, np.float32(0))
+    mean = inside.sum(axis=1, keepdims=True) / np.maximum(within.sum(axis=1, keepdims=True), 1)
+    return np.where(within, inside - mean, 0).astype(np.float32)
 
 
 def _interpolated(context: Floats) -> Floats:

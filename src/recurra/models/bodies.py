@@ -1,13 +1,15 @@
-"""Three ways to read the same steps into one vector: recurrent, dense and convolutional.
+"""Three ways to read the same steps: recurrent, dense and convolutional.
 
-Each maps (batch, steps, features) to (batch, hidden_size); everything around them is shared, so that a comparison
-between them is one of the bodies alone.
+Each maps (batch, steps, features) to a summary (batch, hidden_size); everything around them is shared, so that a
+comparison between them is one of the bodies alone.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 
+import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
@@ -24,6 +26,23 @@ class RecurrentBody(nn.Module):
         between = dropout if num_layers > 1 else 0.0
         self.layer = Recurrent(cell, input_size, hidden_size, num_layers, batch_first=True, dropout=between)
         self.drop = nn.Dropout(dropout)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Input weights after Glorot and Bengio (2010), recurrent ones orthogonal per gate (Saxe et al. 2014).
+
+        Biases are 0, but 1 for a gate called f (Jozefowicz et al. 2015): a memory keeps before it learns to forget.
+        """
+        gates, size = self.layer.cell.gates, self.layer.hidden_size
+        for name, parameter in self.layer.named_parameters():
+            for gate, block in zip(gates, torch.split(parameter.detach(), size), strict=True):
+                if name.startswith("weight_ih"):
+                    bound = math.sqrt(6 / (block.shape[1] + size))
+                    nn.init.uniform_(block, -bound, bound)
+                elif name.startswith("weight_hh"):
+                    nn.init.orthogonal_(block)
+                else:
+                    nn.init.constant_(block, float(gate == "f" and name.startswith("bias_ih")))
 
     def forward(self, steps: Tensor) -> Tensor:
         """(batch, steps, features) to (batch, hidden_size)."""
@@ -50,7 +69,7 @@ class Dense(nn.Module):
 
 
 class Convolutional(nn.Module):
-    """A causal 1-D CNN: kernels of 2, dilations 1, 2, 4, ... until every step is seen; the last step is the summary."""
+    """A causal 1-D CNN: kernels of 2, dilations 1, 2, 4, ... until every step is seen; the last one is the summary."""
 
     def __init__(self, input_size: int, hidden_size: int, *, steps: int, dropout: float) -> None:
         super().__init__()

@@ -17,9 +17,11 @@ from recurra.models.window import WindowConfig
 __all__ = ["NetworkOptions", "Plan", "make_plan"]
 
 _SMALLEST_SEASON = 4  # shorter periods are read sample by sample
+_MOST_SINGLE_STEPS = 100  # of a lookback that is read sample by sample though it has a period
 _SEASONS = 8  # of the shortest period, wanted in the lookback, if they are no more than the long period's double
 _HELD_BACK_WINDOWS = 100  # wanted in each held-back block, over all series
 _HELD_BACK_SHARE = 0.1  # of a series, at most, unless one horizon is longer
+_YEARS = 4  # that a table must span for the day of the year to be of use
 _SPREAD_WINDOWS = 2048  # looked at to find the common spread
 
 
@@ -60,6 +62,8 @@ class Plan(NamedTuple):
     scaling: ScalingName
     spread: float
     """The size of a horizon's distance from the recent level, over all windows; what "recent" scaling divides by."""
+    yearly: bool
+    """Whether the network is told the day of the year: only where the table holds enough years to learn it."""
     min_context: int
     """Steps a window's context must hold of its own series."""
     held_back_count: int
@@ -71,6 +75,11 @@ class Plan(NamedTuple):
     def long_period(self) -> int:
         """The longest period that the lookback holds; 1 if there is none."""
         return max((p for p in self.periods if p <= self.lookback), default=1)
+
+    @property
+    def level_steps(self) -> int:
+        """The last steps of a context whose mean is its level: a long period, or all where samples are read singly."""
+        return self.long_period if self.season > 1 else self.lookback
 
     @property
     def held_back_steps(self) -> int:
@@ -100,7 +109,8 @@ class Plan(NamedTuple):
             lookback=self.lookback,
             horizon=self.horizon,
             season=min((p for p in self.periods if p < self.lookback), default=1),
-            scaler=Scaler(self.scaling, recent=self.long_period, spread=self.spread),
+            scaler=Scaler(self.scaling, recent=self.level_steps, spread=self.spread),
+            yearly=self.yearly,
         )
 
     def config(self, options: NetworkOptions, series: SeriesSet, *, outputs: int) -> WindowConfig:
@@ -124,7 +134,8 @@ def make_plan(series: SeriesSet, options: NetworkOptions, *, horizon: int, compa
     """Decide what `options` leave open.
 
     The lookback is twice the longest period, or eight times a short one, as far as the series reach; the season is
-    the shortest period if the lookback holds two of them.
+    the shortest period if the lookback holds two of them, but 1 if the horizon does not hold one and the lookback is
+    short enough to be read sample by sample.
 
     Args:
         comparable: whether sizes mean the same in all series (one series, or logarithms), so that "recent" scaling
@@ -140,7 +151,7 @@ def make_plan(series: SeriesSet, options: NetworkOptions, *, horizon: int, compa
     typical = int(np.quantile(lengths, 0.25, method="lower"))
     lookback = options.lookback or _lookback(periods, horizon, room=typical - blocks - horizon)
     _refuse_short(series, lookback=options.lookback, horizon=horizon, blocks=blocks)
-    season = options.season or next((p for p in periods if p >= _SMALLEST_SEASON and 2 * p <= lookback), 1)
+    season = options.season or _season(periods, horizon, lookback)
     complete = int(lengths.min()) >= lookback + horizon + blocks
     within = max((p for p in periods if p <= lookback), default=1)
     plan = Plan(
@@ -150,11 +161,17 @@ def make_plan(series: SeriesSet, options: NetworkOptions, *, horizon: int, compa
         season=min(season, lookback),
         scaling=options.scaling or ("recent" if comparable else "standard"),
         spread=1.0,
+        yearly=_spans_years(series),
         min_context=lookback if complete else min(lookback, within),
         held_back_count=count,
         held_back_stride=stride,
     )
     return plan._replace(spread=_spread(series, plan, blocks))
+
+
+def _season(periods: tuple[int, ...], horizon: int, lookback: int) -> int:
+    season = next((p for p in periods if _SMALLEST_SEASON <= p <= lookback // 2), 1)
+    return 1 if horizon < season and lookback <= _MOST_SINGLE_STEPS else season
 
 
 def _held_back(lengths: np.ndarray, horizon: int) -> tuple[int, int]:
@@ -174,6 +191,12 @@ def _lookback(periods: tuple[int, ...], horizon: int, *, room: int) -> int:
     if room >= wanted:
         return wanted
     return max((room // p * p for p in periods if p <= room), default=max(1, room))
+
+
+def _spans_years(series: SeriesSet) -> bool:
+    if series.frequency.integer:
+        return False
+    return bool((series.times.max() - series.times.min()) >= np.timedelta64(_YEARS * 365, "D"))
 
 
 def _spread(series: SeriesSet, plan: Plan, blocks: int) -> float:

@@ -6,12 +6,14 @@
 
 A step of the body is a whole season: with `season` = 24 a recurrent net reads one day of hourly values per step, so
 that two weeks are 14 steps of its memory instead of 336. `season` = 1 is the ordinary net. A context that is no
-multiple of the season is padded before its start.
+multiple of the season is padded before its start. Each step also reads what is known in advance of the samples after
+it, so that the net learns on its way how a holiday tomorrow changes what follows.
 
 The first terms are the *skip*: a naive forecast whose choice is learned and depends on the window. It starts at the
 season a `long_period` ago and may move to other seasons, to the last value, or to nothing (the last share), which is
-the window's level. The head with known covariates f_k follows the local decoder of Wen et al. (2017), "A multi-horizon
-quantile recurrent forecaster".
+the window's level. With `season` = 1 it has the last value and nothing to choose from, and starts at nothing. The head
+with known covariates f_k follows the local decoder of Wen et al. (2017), "A multi-horizon quantile recurrent
+forecaster".
 """
 
 from __future__ import annotations
@@ -90,10 +92,9 @@ class WindowNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The scaled forecast of each window: (batch, horizon, output)."""
-        seasons = self._by_season(batch.context.unsqueeze(-1))  # batch step season
         z: Tensor = self.body(self._inputs(batch))  # batch hidden
         output: Tensor = self.head(z, batch.static, batch.future[:, self.config.lookback :])
-        skipped: Tensor = self.skip(z, seasons)
+        skipped: Tensor = self.skip(z, self._by_season(batch.context.unsqueeze(-1)))
         return output + skipped.unsqueeze(-1)
 
     def _inputs(self, batch: Batch) -> Tensor:
@@ -101,7 +102,8 @@ class WindowNetwork(nn.Module):
         parts = [batch.context.unsqueeze(-1)]
         if self.config.masked:
             parts.append(batch.observed.unsqueeze(-1))
-        parts += [batch.past, batch.future[:, : self.config.lookback]]
+        ahead = min(self.config.season, self.config.horizon)  # a step reads what is known of the samples after it
+        parts += [batch.past, batch.future[:, ahead : self.config.lookback + ahead]]
         steps = self._by_season(torch.cat(parts, -1))
         whole = torch.cat([torch.log(batch.roughness + 1e-4).unsqueeze(-1) / 2, batch.static], -1)
         return torch.cat([steps, whole.unsqueeze(1).expand(-1, steps.shape[1], -1)], -1)
@@ -118,23 +120,25 @@ class Skip(nn.Module):
 
     def __init__(self, config: WindowConfig) -> None:
         super().__init__()
-        self.horizon, self.steps = config.horizon, config.steps
+        self.horizon = config.horizon
+        self.steps = config.steps if config.season > 1 else 0
         ahead = -(-config.horizon // config.season)
-        self.choose = nn.Linear(config.hidden_size, ahead * (config.steps + 2))
+        self.choose = nn.Linear(config.hidden_size, ahead * (self.steps + 2))
         nn.init.zeros_(self.choose.weight)
         back = max(1, config.long_period // config.season)  # seasons from the long period's start to the cutoff
-        bias = torch.zeros(ahead, config.steps + 2)
+        bias = torch.zeros(ahead, self.steps + 2)
         for season in range(ahead):
-            bias[season, max(0, config.steps - back + season % back)] = _FIRST_CHOICE
+            bias[season, max(0, self.steps - back + season % back) if self.steps else -1] = _FIRST_CHOICE
         self.choose.bias = nn.Parameter(bias.flatten())
 
     def forward(self, z: Tensor, seasons: Tensor) -> Tensor:
-        """The skip (batch, horizon) from z (batch, hidden) and the seasons (batch, step, season)."""
+        """The skip (batch, horizon) from z (batch, hidden) and the seasons (batch, step, season), oldest first."""
         logits: Tensor = self.choose(z)
         weights = logits.reshape(len(z), -1, self.steps + 2).softmax(-1)  # batch season-ahead choice
         last = seasons[:, -1:, -1:].expand(-1, 1, seasons.shape[-1])
-        choices = torch.cat([seasons, last, torch.zeros_like(last)], 1)  # batch choice season
-        return (weights @ choices).flatten(1)[:, : self.horizon]
+        choices = [seasons] if self.steps else []
+        blend = weights @ torch.cat([*choices, last, torch.zeros_like(last)], 1)
+        return blend.flatten(1)[:, : self.horizon]
 
 
 class Head(nn.Module):

@@ -18,9 +18,10 @@ import polars as pl
 import torch
 
 from recurra.atomic import write_file, writing
+from recurra.baselines import check_baseline
 from recurra.data.files import Table, read_table
 from recurra.data.series import SeriesSet
-from recurra.errors import DataError, Notice, RunError
+from recurra.errors import ArgumentError, ArtifactError, DataError, Notice, RunError
 from recurra.layers import Recurrent
 from recurra.tasks.backtest import Backtest
 from recurra.tasks.example import co2_table
@@ -45,16 +46,17 @@ class Source:
     path: str | None
     encoding: str = "utf-8"
     separator: str | None = None
+    decimal: str = "."
     sha256: str | None = None
 
     @classmethod
-    def of(cls, path: str | Path | None, *, encoding: str = "utf-8", separator: str | None = None) -> Source:
-        """The source at `path`, with its checksum if it is there."""
+    def of(cls, path: str | Path | None, **form: Any) -> Source:
+        """The source at `path`, with its checksum if it is there; `form` as `read_table` takes it."""
         if path is None:
             return cls(None)
         file = Path(path)
         digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
-        return cls(str(file.resolve()), encoding, separator, digest)
+        return cls(str(file.resolve()), **form, sha256=digest)
 
     def read(self) -> Table:
         """The table.
@@ -64,7 +66,7 @@ class Source:
         """
         if self.path is None:
             return co2_table()
-        table = read_table(self.path, encoding=self.encoding, separator=self.separator)
+        table = read_table(self.path, encoding=self.encoding, separator=self.separator, decimal=self.decimal)
         if self.sha256 and hashlib.sha256(Path(self.path).read_bytes()).hexdigest() != self.sha256:
             raise DataError(f"{self.path} has changed since the run began; start a new run with `recurra fit`")
         return table
@@ -104,16 +106,21 @@ class ForecastJob:
         config = run.config
         if config.get("task") != "forecast":
             raise RunError(f"{run.path} is no forecasting run; its task is {config.get('task')!r}")
-        future = config["future"]
-        return cls(
-            Source(**config["source"]),
-            config["parameters"],
-            backtest=config["backtest"],
-            step=config["step"],
-            baselines=tuple(config["baselines"]) if config["baselines"] is not None else None,
-            levels=tuple(config["levels"]),
-            future=Source(**future) if future else None,
-        )
+        try:
+            future = config["future"]
+            return cls(
+                Source(**config["source"]),
+                config["parameters"],
+                backtest=config["backtest"],
+                step=config["step"],
+                baselines=tuple(config["baselines"]) if config["baselines"] is not None else None,
+                levels=tuple(config["levels"]),
+                future=Source(**future) if future else None,
+            )
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{run.path / 'config.json'} is damaged at {error}; start a new run with `recurra fit`"
+            ) from None
 
     def config(self) -> dict[str, Any]:
         """What `of` reads back, as plain data."""
@@ -137,7 +144,7 @@ class ForecastJob:
         forecaster = Forecaster(**self.parameters)
         with self._noting():
             series = forecaster.read(self.source.read())
-            forecaster.check(series)
+            self._check(forecaster, series)
         return RunFolder.create(path, self.config(), force=force), series
 
     def run(
@@ -178,6 +185,24 @@ class ForecastJob:
         """Whether a run folder holds the finished job: its summary is written last."""
         return (run.path / "summary.json").is_file()
 
+    def _check(self, forecaster: Forecaster, series: SeriesSet) -> None:
+        """Raise now what would else be raised after minutes of training."""
+        forecaster.check(series, future=self.future.read() if self.future else None)
+        if self.backtest < 0:
+            raise ArgumentError(f"backtest is {self.backtest}; it is a number of windows, or 0 for none")
+        if self.step is not None and self.step < 1:
+            raise ArgumentError(f"step is {self.step}; it is 1 or more steps between windows")
+        for name in self.baselines or ():
+            check_baseline(name)
+        if self.backtest:
+            span = forecaster.horizon + (self.backtest - 1) * (self.step or forecaster.horizon)
+            try:
+                forecaster.check(series.head(drop=span))
+            except DataError as error:
+                raise DataError(
+                    f"{error}. The backtest takes the last {span}; pass a smaller --backtest or 0"
+                ) from None
+
     def _write_backtest(self, run: RunFolder, result: Backtest) -> None:
         self._write(run, "backtest.csv", csv_bytes(result.forecasts))
         self._write(run, "scores.json", pack_json(result.to_json()))
@@ -194,7 +219,12 @@ class ForecastJob:
         self._write(run, "history.csv", csv_bytes(history))
         if series.columns.future and self.future is None:
             names = ", ".join(series.columns.future)
-            self.notices.append(f"no forecast was written: pass --future-table with the next values of {names}")
+            warnings.warn(
+                f"no forecast was written: `recurra predict {run.path} --future-table FILE` needs the next values of "
+                f"{names}",
+                Notice,
+                stacklevel=2,
+            )
             return
         future = self.future.read() if self.future else None
         self._write(run, "forecast.csv", csv_bytes(forecaster.predict(level=self.levels, future=future)))

@@ -150,10 +150,17 @@ class Forecaster:
             transform="log" if logs else None,
         )
 
-    def check(self, series: SeriesSet) -> Plan:
-        """What `fit` would decide for these series, or the error it would raise for them or for these parameters."""
+    def check(self, series: SeriesSet, *, future: Any = None) -> Plan:
+        """What `fit` would decide for these series, or the error it would raise for them or for these parameters.
+
+        Args:
+            future: a table of the known covariates after them, as `predict` takes it; checked too if given.
+        """
         self._network(Recorder())
-        return self._plan(series)
+        plan = self._plan(series)
+        if future is not None:
+            self._known(series, future)
+        return plan
 
     def fit(self, data: Any, *, recorder: Recorder | None = None) -> Self:
         """Train on a table in long format.
@@ -235,7 +242,7 @@ class Forecaster:
         step = step or self.horizon
         span = self.horizon + (n_windows - 1) * step
         history = series.head(drop=span).refit()
-        series = series.select(np.flatnonzero(series.lengths > span)).rescaled(history.encoder)
+        series = series.select(np.flatnonzero(series.lengths > span)).scaled_as(history)
         recorder = (recorder or Recorder()).within("backtest-")
         twin = Forecaster(**self.get_params()).fit(history, recorder=recorder)
         cutoffs = rolling_cutoffs(series, horizon=self.horizon, count=n_windows, stride=step, min_context=1)
@@ -264,6 +271,8 @@ class Forecaster:
         """
         self._check_fitted()
         self._checked_levels([level])
+        if step is not None and step < 1:
+            raise ArgumentError(f"step is {step}; it is 1 or more steps between cutoffs")
         series = self.read(data)
         first = self._first_new(series, start)
         has_window = series.offsets[1:] - first >= self.horizon
@@ -398,7 +407,10 @@ class Forecaster:
     def _known(self, series: SeriesSet, future: Any) -> np.ndarray[Any, Any] | None:
         if not series.columns.future:
             if future is not None:
-                raise ArgumentError("future is given, but the model knows no future covariates; fit with future=[...]")
+                raise ArgumentError(
+                    "a future table is given, but the model knows no covariates in advance; leave it out, or fit with "
+                    "future=[...] (--future COLUMN)"
+                )
             return None
         if future is None:
             raise ArgumentError(

@@ -124,7 +124,7 @@ class _Loop:
                 on_step(record)
             if self.stage and (self.done or stop.signal_number or self.step % self.settings.checkpoint_every == 0):
                 self.stage.save(self._checkpoint())
-            if stop.signal_number and not self.done:
+            if stop.signal_number:
                 where = f"; `recurra resume {self.stage.folder.parents[1]}` goes on" if self.stage else ""
                 raise Interrupted(f"stopped after step {self.step}{where}", stop.signal_number)
         kept = self.best or self.average

@@ -33,7 +33,9 @@ def mae(truth: Array, forecast: Array) -> float:
 
 def rmse(truth: Array, forecast: Array) -> float:
     """Root of the mean squared error, in the target's units."""
-    return float(np.sqrt(_mean((truth - forecast) ** 2)))
+    error = truth - forecast
+    size = _size(error)
+    return float(size * np.sqrt(_mean((error / size) ** 2)))
 
 
 def r2(truth: Array, forecast: Array) -> float:
@@ -43,8 +45,12 @@ def r2(truth: Array, forecast: Array) -> float:
     1.0
     """
     seen = ~np.isnan(truth)
-    total = float(((truth[seen] - truth[seen].mean()) ** 2).sum()) if seen.any() else 0.0
-    return 1.0 - float(((truth - forecast)[seen] ** 2).sum()) / total if total > 0 else float("nan")
+    if not seen.any():
+        return float("nan")
+    spread = truth[seen] - truth[seen].mean()
+    size = _size(spread)
+    total = float(((spread / size) ** 2).sum())
+    return 1.0 - float((((truth - forecast)[seen] / size) ** 2).sum()) / total if total > 0 else float("nan")
 
 
 def smape(truth: Array, forecast: Array) -> float:
@@ -94,6 +100,11 @@ def score(
         coverage=coverage(truth, low, high) if has_interval else float("nan"),  # type: ignore[arg-type]
         width=_mean(np.where(np.isnan(truth), np.nan, high - low)) if has_interval else float("nan"),  # type: ignore[operator]
     )
+
+
+def _size(values: Array) -> float:
+    """The largest absolute value, 1 where all are 0: dividing by it keeps the squares of 1e200 finite."""
+    return float(np.abs(values[~np.isnan(values)]).max(initial=0.0)) or 1.0
 
 
 def _mean(values: Array) -> float:

@@ -104,7 +104,9 @@ class RunFolder:
         Raises:
             RunError: another process holds it.
         """
-        with writing(self.path), (self.path / "lock").open("a+") as file:
+        with writing(self.path):
+            lock = (self.path / "lock").open("a+")
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -140,7 +142,7 @@ class Stage:
             "model.safetensors": pack_tensors(checkpoint.tensors),
             "state.json": pack_json(checkpoint.state),
         }
-        with writing(path, kept=f"{self._newest_name()} is whole; free space and `recurra resume`"):
+        with writing(path, kept=f"{self._kept()}; free space, then `recurra resume {self.folder.parents[1]}`"):
             write_folder(path, members, kind="checkpoint", overwrite=True)
         for old in self._generations()[:-_GENERATIONS]:
             shutil.rmtree(old, ignore_errors=True)
@@ -159,7 +161,7 @@ class Stage:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line to `metrics.jsonl`."""
-        with writing(self._metrics, kept=f"{self._newest_name()} is whole"), self._metrics.open("a") as file:
+        with writing(self._metrics, kept=self._kept()), self._metrics.open("a") as file:
             file.write(json.dumps({"stage": self.name, **record}) + "\n")
 
     def rewind(self, step: int) -> None:
@@ -172,9 +174,9 @@ class Stage:
     def _generations(self) -> list[Path]:
         return sorted(self.folder.glob("step-[0-9]*")) if self.folder.is_dir() else []
 
-    def _newest_name(self) -> str:
+    def _kept(self) -> str:
         generations = self._generations()
-        return f"checkpoint {generations[-1].name}" if generations else "no checkpoint"
+        return f"checkpoint {generations[-1].name} is whole" if generations else "what was saved before is whole"
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stop", "stopping_on_signals"]
+from recurra.errors import Interrupted
+
+__all__ = ["Stop", "interrupted_by_signals", "stopping_on_signals"]
 
 
 class Stop:
@@ -28,15 +30,44 @@ class Stop:
 def stopping_on_signals() -> Iterator[Stop]:
     """A `Stop` that SIGINT and SIGTERM set while the block runs; a second signal ends the process at once.
 
-    Outside the main thread, where Python allows no handlers, the `Stop` is never set.
+    A signal that the block did not act on goes to the handler that was there before. Outside the main thread, where
+    Python allows no handlers, the `Stop` is never set.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
+    with _handling(stop):
         yield stop
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    if stop.signal_number is not None:
+        signal.raise_signal(stop.signal_number)
+
+
+@contextmanager
+def interrupted_by_signals(message: str) -> Iterator[None]:
+    """SIGINT and SIGTERM end the block at once with `Interrupted(message)`: for work between trainings.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    came: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt  # which no `except Exception` on the way swallows
+
     try:
-        yield stop
+        with _handling(end):
+            yield
+    except KeyboardInterrupt:
+        raise Interrupted(message, came[-1] if came else signal.SIGINT) from None
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
