@@ -76,6 +76,14 @@ def test_drift_continues_the_line_through_the_ends():
     assert forecast(Drift(), series, [1], horizon=2) == [[1, 1]]
 
 
+def test_drift_takes_its_line_through_what_was_observed():
+    with pytest.warns(UserWarning, match="is empty"):
+        late = make_series([None] * 100 + [float(i) for i in range(100, 200)] + [None] * 10, missing="mask")
+    assert forecast(Drift(), late, [200], horizon=2) == [[200, 201]]
+    assert forecast(Drift(), late, [210], horizon=2) == [[210, 211]]
+    assert forecast(Drift(), late, [50], horizon=2) == [[0, 0]]
+
+
 def test_arima_finds_an_autoregression():
     generator = np.random.default_rng(0)
     noise = generator.normal(size=2000)

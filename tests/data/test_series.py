@@ -51,12 +51,20 @@ def test_what_cannot_be_cut_is_refused(series):
         series.head(drop=-1)
 
 
-def test_refit_forgets_the_scale_of_the_rows_left_out(series):
+def test_refit_forgets_the_scale_and_the_categories_of_the_rows_left_out(series):
     head = series.head(drop=2).refit()
     raw = 2 * head.target
     assert head.encoder.numeric["visits"] == pytest.approx((raw.mean(), raw.std()), rel=1e-6)
     np.testing.assert_allclose(head.standardized("past")[:, 0], (raw - raw.mean()) / raw.std(), atol=1e-6)
-    assert head.static.tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert head.static_names == ("region=a", "region=c")
+    assert head.static.tolist() == [[1, 0], [0, 1]]
+
+
+def test_until_cuts_each_series_at_its_own_place(series):
+    part = series.until(np.array([2, 6, 10]))
+    assert (part.lengths.tolist(), part.target.tolist()) == ([2, 1, 3], [0, 1, 5, 7, 8, 9])
+    with pytest.raises(ArgumentError, match="one step at least"):
+        series.until(np.array([0, 6, 10]))
 
 
 def test_scaled_as_reads_covariates_on_the_other_sets_scale(series):
@@ -65,6 +73,7 @@ def test_scaled_as_reads_covariates_on_the_other_sets_scale(series):
     moved = series.scaled_as(head).standardized("past")
     np.testing.assert_allclose(moved[:, 0], (2 * series.target - mean) / deviation, atol=1e-6)
     assert moved.dtype == np.float32
+    assert series.scaled_as(head).static.tolist() == [[1, 0], [0, 0], [0, 1]]
 
 
 def test_shapes_are_checked(series):

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from recurra.data import Columns, build_series, to_table
-from recurra.errors import ArgumentError, DataError
+from recurra.errors import ArgumentError, DataError, Notice
 from recurra.models.plan import NetworkOptions, make_plan
 
 
@@ -59,6 +59,14 @@ def test_the_day_of_the_year_is_told_only_to_tables_of_years():
     table = pl.DataFrame({"ds": days, "y": np.random.default_rng(0).normal(size=1500)})
     assert plan_of(build_series(to_table(table)), horizon=3).yearly
     assert not plan_of(build_series(to_table(table.head(1400))), horizon=3).yearly
+
+
+def test_a_short_series_among_long_ones_does_not_shrink_the_lookback():
+    parts = (("long", hourly(1500)), ("short", hourly(60, seed=1)))
+    table = pl.concat([pl.DataFrame({"unique_id": name, "ds": s.times, "y": s.target}) for name, s in parts])
+    with pytest.warns(Notice, match="1 of 2 series are shorter than the"):
+        plan = plan_of(build_series(to_table(table), Columns()))
+    assert (plan.lookback, plan.season, plan.min_context) == (192, 24, 24)
 
 
 def test_what_the_user_fixed_is_kept():

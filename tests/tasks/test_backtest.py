@@ -104,3 +104,39 @@ def test_windows_that_reach_no_further_than_their_step_do_not_overlap(result):
     keys = result.forecasts.select("unique_id", "ds")
     assert keys.is_unique().all()
     assert np.isfinite(result.forecasts.select(pl.col(pl.Float64)).to_numpy()).all()
+
+
+def test_a_category_that_comes_only_after_the_cutoff_changes_nothing_before_it(tiny, make_table):
+    table = make_table(count=2)
+    table = table.with_columns(kind=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b")))
+    last = pl.col("ds") == table["ds"].max()
+    changed = table.with_columns(kind=pl.when(last).then(pl.lit("new")).otherwise("kind"))
+    rows = [tiny(past=["kind"]).backtest(t, n_windows=1, baselines=[]).forecasts for t in (table, changed)]
+    assert rows[0].equals(rows[1])
+
+
+def test_a_value_without_logarithm_after_the_cutoff_is_scored_all_the_same(tiny, make_table):
+    table = make_table()
+    zero = table.with_columns(y=pl.when(pl.col("ds") == table["ds"].max()).then(-1.0).otherwise("y"))
+    result = tiny().backtest(zero, n_windows=1, baselines=["naive"])
+    assert result.forecasts["y"].null_count() == 0
+    assert np.isfinite(result.scores["GRU"].mae)
+
+
+def test_evaluate_keeps_series_and_their_baselines_together(fitted, make_table):
+    longer = make_table(length=230)
+    new = make_table(length=100, count=1, seed=5)
+    new = new.with_columns(unique_id=pl.lit("new"), ds=pl.col("ds") + pl.duration(days=130))
+    with pytest.warns(Notice, match=r"'new' were not there in training"):
+        mixed = fitted.evaluate(pl.concat([new, longer]), baselines=["arima"]).forecasts
+    alone = fitted.evaluate(longer, baselines=["arima"]).forecasts
+    arima = [name for name in alone.columns if name.startswith("ARIMA") or name in ("unique_id", "ds", "y")]
+    assert mixed.filter(pl.col("unique_id") != "new").select(arima).equals(alone.select(arima))
+    assert mixed.filter(unique_id="new").height > 0
+
+
+def test_ids_are_compared_as_text(tiny, make_table):
+    table = make_table(length=230).with_columns(unique_id=pl.col("unique_id").str.slice(1))
+    early = table.filter(pl.col("ds") < pl.date(2024, 7, 19))
+    forecaster = tiny().fit(early.with_columns(pl.col("unique_id").cast(pl.Int64)))
+    assert forecaster.evaluate(table, baselines=[]).windows == 12

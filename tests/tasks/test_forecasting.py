@@ -1,6 +1,7 @@
 """The forecaster as its users call it."""
 
 import copy
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from recurra import Cell, Forecaster, State, engine
 from recurra.cells import tanh
-from recurra.errors import ArgumentError, ArtifactError, DataError
+from recurra.errors import ArgumentError, ArtifactError, DataError, Notice
+from recurra.training.store import write_folder
 
 BOUNDS = ["GRU-lo-95", "GRU-lo-80", "GRU", "GRU-hi-80", "GRU-hi-95"]
 
@@ -30,7 +32,7 @@ def test_forecasts_go_on_from_each_end_with_nested_intervals(fitted, table):
 
 
 def test_positive_series_of_different_sizes_are_compared_by_ratio(fitted):
-    assert fitted.log_
+    assert fitted.transform_.log
     assert fitted.plan_.scaling == "recent"
     assert fitted.plan_.season == 7
 
@@ -194,3 +196,60 @@ def test_constant_and_huge_series_train(tiny, make_table):
     huge = make_table(count=1).with_columns(pl.col("y") * 1e30)
     values = tiny().fit(huge).predict()["GRU"].to_numpy()
     assert np.abs(values / 1e30 - 5).max() < 2
+
+
+def test_a_fit_that_fails_leaves_the_forecaster_as_it_was(tiny, table):
+    forecaster = tiny().fit(table)
+    before = forecaster.predict()
+    with pytest.raises(DataError):
+        forecaster.fit(table.head(10))
+    assert forecaster.predict().equals(before)
+
+
+def test_series_with_nothing_to_read_are_refused_and_short_ones_told_of(fitted, make_table, tiny):
+    with pytest.warns(Notice, match=r"'s0' has 3 steps and the model reads 56"):
+        assert fitted.predict(make_table(count=1).tail(3)).height == 7
+    row = pl.int_range(pl.len())
+    with pytest.warns(Notice):
+        gappy = tiny(missing="mask").fit(make_table().with_columns(y=pl.when(row == 5).then(None).otherwise("y")))
+        ended = make_table(count=1).with_columns(y=pl.when(row > 100).then(None).otherwise("y"))
+        with pytest.raises(DataError, match=r"series 's0' has no value in its last 56 steps"):
+            gappy.predict(ended)
+
+
+def test_periods_may_come_in_any_order(table, tiny):
+    assert tiny(periods=[14, 7]).fit(table).plan_.periods == (7, 14)
+
+
+@pytest.mark.parametrize("name", ["cutoff", "GRU"])
+def test_columns_named_as_the_results_are_refused_before_training(table, tiny, name):
+    with pytest.raises(ArgumentError, match=f"column '{name}' has a name that the results use"):
+        tiny(target=name).fit(table.rename({"y": name}))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (("network", "hidden_size"), 30_000_000),
+        (("network", "lookback"), 10**12),
+        (("plan", "horizon"), 30),
+        (("parameters", "horizon"), 30),
+        (("members",), 0),
+        (("members",), 2),
+        (("quantiles",), [0.5]),
+        (("ids",), []),
+        (("transform",), {"log": True, "base": 10}),
+    ],
+)
+def test_a_config_that_lies_is_refused_before_it_costs_anything(fitted, tmp_path, part, value):
+    fitted.save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    place = config
+    for key in part[:-1]:
+        place = place[key]
+    place[part[-1]] = value
+    data = (tmp_path / "model" / "model.safetensors").read_bytes()
+    members = {"config.json": json.dumps(config).encode(), "model.safetensors": data}
+    write_folder(tmp_path / "forged", members, kind="forecaster")
+    with pytest.raises(ArtifactError, match="is inconsistent"):
+        Forecaster.load(tmp_path / "forged")

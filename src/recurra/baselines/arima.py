@@ -33,7 +33,7 @@ class ARIMA:
 
     def fit(self, series: SeriesSet, plan: Plan, *, held_back: int = 0) -> None:
         """Choose the order and estimate the parameters of every series before its last `held_back` steps."""
-        self.horizon, self.period = plan.horizon, plan.periods[0] if plan.periods else 0
+        self.horizon, self.period = plan.horizon, min(plan.periods, default=0)
         self.orders = [self._order(history) for history in _histories(series, held_back)]
         self._estimate(series, held_back)
 

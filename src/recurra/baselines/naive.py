@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recurra.data.series import SeriesSet
 from recurra.data.windows import Cutoffs, rolling_cutoffs
 from recurra.models.plan import Plan
 from recurra.training.contract import Floats
+from recurra.training.metrics import mase, seasonal_scale
 
 __all__ = ["Drift", "Naive", "SeasonalNaive"]
 
@@ -42,7 +42,7 @@ class SeasonalNaive(Naive):
     def fit(self, series: SeriesSet, plan: Plan, *, held_back: int = 0) -> None:
         """Choose the period by the mean absolute scaled error of its forecasts before the last `held_back` steps."""
         super().fit(series, plan, held_back=held_back)
-        self.period = 1
+        self.period, self._shortest, self._held_back = 1, min(plan.periods, default=1), held_back
         if not plan.periods:
             return
         cutoffs = rolling_cutoffs(
@@ -69,23 +69,29 @@ class SeasonalNaive(Naive):
         if not cutoffs.total:
             return float(period)
         truth = series.target[cutoffs.position[:, None] + np.arange(self.horizon)]
-        error = np.abs(truth - self._forecast(series, cutoffs, period))
-        size = np.maximum(np.nanmean(np.abs(truth), axis=1, keepdims=True), np.finfo(float).tiny)
-        return float(np.nanmean(error / size))
+        spans = zip(series.offsets[:-1], series.offsets[1:], strict=True)
+        histories = (series.target[a : max(a, b - self._held_back)] for a, b in spans)
+        scale = np.array([seasonal_scale(history, self._shortest) for history in histories])
+        return mase(truth, self._forecast(series, cutoffs, period), scale[cutoffs.series])
 
 
 class Drift(Naive):
-    """The line through the first and the last value, continued: f_(t+k) = y_t + k (y_t - y_1) / (t - 1)."""
+    """The line through the first and the last observed value, continued: f_(t+k) = y_t + k (y_t - y_1) / (t - 1)."""
 
     name = "Drift"
 
     def predict(self, series: SeriesSet, cutoffs: Cutoffs) -> Floats:
         """Forecasts (window, horizon, 1) in the target's units."""
-        carried = _carried(series)
+        seen = np.flatnonzero(~np.isnan(series.target))
         start = series.offsets[cutoffs.series]
-        last, first = carried[cutoffs.position - 1], _first_values(series)[cutoffs.series]
-        slope = (last - first) / np.maximum(cutoffs.position - 1 - start, 1)
-        return (last[:, None] + slope[:, None] * np.arange(1, self.horizon + 1))[:, :, None]
+        first = seen[np.minimum(np.searchsorted(seen, start), len(seen) - 1)]
+        last = seen[np.maximum(np.searchsorted(seen, cutoffs.position) - 1, 0)]
+        first, last = np.maximum(first, start), np.maximum(last, start)  # nothing seen: a flat line
+        rise = np.nan_to_num(series.target[last] - series.target[first])
+        slope = np.where(last > first, rise / np.maximum(last - first, 1), 0.0)
+        ahead = cutoffs.position[:, None] + np.arange(self.horizon) - last[:, None]
+        level = _carried(series)[cutoffs.position - 1]
+        return np.asarray((level[:, None] + slope[:, None] * ahead)[:, :, None])
 
 
 def _carried(series: SeriesSet) -> Floats:
@@ -94,8 +100,3 @@ def _carried(series: SeriesSet) -> Floats:
     start = np.repeat(series.offsets[:-1], series.lengths)
     last = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), -1))
     return np.where(last >= start, series.target[np.maximum(last, 0)], 0.0)
-
-
-def _first_values(series: SeriesSet) -> NDArray[np.float64]:
-    values = [series.target[a:b] for a, b in zip(series.offsets[:-1], series.offsets[1:], strict=True)]
-    return np.array([v[~np.isnan(v)][0] if (~np.isnan(v)).any() else 0.0 for v in values])

@@ -107,6 +107,13 @@ class SeriesSet:
             raise DataError(f"the longest series has {longest} steps; {drop + 1} are needed to leave out {drop}")
         return self._cut(kept, self.offsets[kept], lengths[kept])
 
+    def until(self, positions: Array) -> SeriesSet:
+        """Each series up to a flat position of its own, (n,), which leaves it one step at least."""
+        lengths = np.asarray(positions) - self.offsets[:-1]
+        if (lengths < 1).any() or (lengths > self.lengths).any():
+            raise ArgumentError("positions must leave every series one step at least and lie within it")
+        return self._cut(np.arange(len(self)), self.offsets[:-1], lengths)
+
     def select(self, indices: Sequence[int] | Array) -> SeriesSet:
         """The series at these positions, in their order."""
         chosen = np.atleast_1d(np.asarray(indices, np.int64))
@@ -115,18 +122,35 @@ class SeriesSet:
         return self._cut(chosen, self.offsets[chosen], self.lengths[chosen])
 
     def refit(self) -> SeriesSet:
-        """The same series with numeric covariates standardised anew by these rows alone, vocabularies kept.
+        """The same series with what is learnt of covariates learnt anew from these rows alone.
 
-        After `head(drop=...)` nothing of the rows left out remains in the scale of the covariates.
+        Means, deviations and categories: after `head(drop=...)` nothing of the rows left out remains.
         """
         moments: dict[str, tuple[float, float]] = {}
+        seen: set[str] = set()
         for role in ("past", "future", "static"):
-            moments |= self.encoder.refit(getattr(self, role), getattr(self.columns, role))
-        return replace(self, encoder=CovariateEncoder(numeric=moments, vocabulary=self.encoder.vocabulary))
+            features, columns = getattr(self, role), getattr(self.columns, role)
+            moments |= self.encoder.refit(features, columns)
+            names = self.encoder.names(columns)
+            seen |= {name for name, column in zip(names, features.T, strict=True) if np.nansum(np.abs(column)) > 0}
+        vocabulary = {
+            name: tuple(word for word in words if f"{name}={word}" in seen)
+            for name, words in self.encoder.vocabulary.items()
+        }
+        return self._encoded_as(CovariateEncoder(numeric=moments, vocabulary=vocabulary))
 
     def scaled_as(self, other: SeriesSet) -> SeriesSet:
-        """The same series with numeric covariates on the scale of another set of the same columns."""
-        return replace(self, encoder=other.encoder)
+        """The same series with covariates read as another set of the same columns reads them."""
+        return self._encoded_as(other.encoder)
+
+    def _encoded_as(self, encoder: CovariateEncoder) -> SeriesSet:
+        kept: dict[str, Array] = {}
+        for role in ("past", "future", "static"):
+            columns = getattr(self.columns, role)
+            wanted = set(encoder.names(columns))
+            places = [at for at, name in enumerate(self.encoder.names(columns)) if name in wanted]
+            kept[role] = getattr(self, role)[:, places]
+        return replace(self, encoder=encoder, past=kept["past"], future=kept["future"], static=kept["static"])
 
     def standardized(self, role: str) -> Array:
         """The covariates of a role ("past", "future", "static") as a network reads them, float32."""

@@ -154,7 +154,7 @@ def training_cutoffs(series: SeriesSet, *, horizon: int, min_context: int, held_
     owner = np.repeat(np.arange(len(series)), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     cutoffs = Cutoffs(owner, first[owner] + within)
-    return cutoffs.take(_with_target(series, cutoffs, horizon))
+    return cutoffs.take(_observed(series, cutoffs, horizon, min_context))
 
 
 def rolling_cutoffs(
@@ -169,7 +169,7 @@ def rolling_cutoffs(
     owner = np.repeat(np.arange(len(series)), count)
     long_enough = position - series.offsets[owner] >= max(1, min_context)
     cutoffs = Cutoffs(owner[long_enough], position[long_enough])
-    return cutoffs.take(_with_target(series, cutoffs, horizon))
+    return cutoffs.take(_observed(series, cutoffs, horizon, max(1, min_context)))
 
 
 def extend(series: SeriesSet, *, horizon: int, future: NDArray[np.floating] | None = None) -> SeriesSet:
@@ -188,10 +188,11 @@ def extend(series: SeriesSet, *, horizon: int, future: NDArray[np.floating] | No
     )
 
 
-def _with_target(series: SeriesSet, cutoffs: Cutoffs, horizon: int) -> NDArray[np.int64]:
-    """The rows of the cutoffs with an observed target in their horizon."""
+def _observed(series: SeriesSet, cutoffs: Cutoffs, horizon: int, min_context: int) -> NDArray[np.int64]:
+    """The rows of the cutoffs with an observed value in the last `min_context` steps and one in the horizon."""
     seen = np.concatenate([[0], np.cumsum(~np.isnan(series.target))])
-    return np.flatnonzero(seen[cutoffs.position + horizon] > seen[cutoffs.position])
+    now = seen[cutoffs.position]
+    return np.flatnonzero((seen[cutoffs.position + horizon] > now) & (now > seen[cutoffs.position - min_context]))
 
 
 def _centred(past: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.float32]:

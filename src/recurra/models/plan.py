@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from recurra.data.scaling import Scaler, ScalingName
 from recurra.data.seasonality import find_periods
 from recurra.data.series import SeriesSet
 from recurra.data.windows import Cutoffs, Windows, rolling_cutoffs, training_cutoffs
-from recurra.errors import ArgumentError, DataError
+from recurra.errors import ArgumentError, DataError, Notice
 from recurra.models.window import WindowConfig
 
 __all__ = ["NetworkOptions", "Plan", "make_plan"]
@@ -78,8 +79,11 @@ class Plan(NamedTuple):
 
     @property
     def level_steps(self) -> int:
-        """The last steps of a context whose mean is its level: a long period, or all where samples are read singly."""
-        return self.long_period if self.season > 1 else self.lookback
+        """The last steps of a context whose mean is its level.
+
+        A long period; all where samples with a period are read singly; the last one where there is no period.
+        """
+        return self.lookback if self.season == 1 and self.periods else self.long_period
 
     @property
     def held_back_steps(self) -> int:
@@ -148,7 +152,7 @@ def make_plan(series: SeriesSet, options: NetworkOptions, *, horizon: int, compa
     count, stride = _held_back(lengths, horizon)
     blocks = 2 * (horizon + (count - 1) * stride)
     periods = options.periods if options.periods is not None else find_periods(series)
-    typical = int(np.quantile(lengths, 0.25, method="lower"))
+    typical = int(np.median(lengths[lengths >= np.median(lengths)]))  # the longer half: the shorter is padded
     lookback = options.lookback or _lookback(periods, horizon, room=typical - blocks - horizon)
     _refuse_short(series, lookback=options.lookback, horizon=horizon, blocks=blocks)
     season = options.season or _season(periods, horizon, lookback)
@@ -166,6 +170,7 @@ def make_plan(series: SeriesSet, options: NetworkOptions, *, horizon: int, compa
         held_back_count=count,
         held_back_stride=stride,
     )
+    _tell_of_short(series, plan, blocks)
     return plan._replace(spread=_spread(series, plan, blocks))
 
 
@@ -197,6 +202,18 @@ def _spans_years(series: SeriesSet) -> bool:
     if series.frequency.integer:
         return False
     return bool((series.times.max() - series.times.min()) >= np.timedelta64(_YEARS * 365, "D"))
+
+
+def _tell_of_short(series: SeriesSet, plan: Plan, blocks: int) -> None:
+    short = np.flatnonzero(series.lengths < plan.min_context + plan.horizon + blocks)
+    if len(short):
+        needed = plan.min_context + plan.horizon + blocks
+        warnings.warn(
+            f"{len(short)} of {len(series)} series are shorter than the {needed} steps that choosing and calibrating "
+            f"take, such as {series.ids[int(short[0])]!r} with {series.lengths[short[0]]}; the others decide for them",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def _spread(series: SeriesSet, plan: Plan, blocks: int) -> float:

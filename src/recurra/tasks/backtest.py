@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ import polars as pl
 from recurra.baselines import BASELINES, make_baseline
 from recurra.data.series import SeriesSet
 from recurra.data.windows import Cutoffs
-from recurra.errors import Notice
+from recurra.errors import Notice, RecurraError
 from recurra.models.plan import Plan
-from recurra.tasks.frames import id_values, time_values
+from recurra.tasks.frames import id_columns, time_values
+from recurra.tasks.transform import TargetTransform
 from recurra.training.calibrated import Calibrated
 from recurra.training.conformal import interpolate_quantiles
 from recurra.training.contract import Floats
@@ -86,35 +87,36 @@ def compare(
     series: SeriesSet,
     cutoffs: Cutoffs,
     *,
+    transform: TargetTransform,
     period: int,
     level: float,
     known_until: np.ndarray[Any, Any],
-    in_units: Callable[[Floats], Floats],
     timezone: str | None = None,
 ) -> Backtest:
     """Score fitted `models` on the windows at `cutoffs`.
 
     Args:
         models: fitted on nothing from the first cutoff on.
-        series: what the models read their contexts from, on their scale.
+        series: in the table's units; what the models read, once transformed, and what is true.
+        transform: between the table's units and the models'.
         period: of the seasonal naive whose error scales MASE.
         level: of the intervals scored, in percent.
         known_until: (series,) flat positions of the first step not to be known; MASE's scale comes from before.
-        in_units: brings values of `series.target` to the user's units.
     """
     horizon = models[0].horizon
-    values = in_units(series.target)
-    truth = values[cutoffs.position[:, None] + np.arange(horizon)]
+    inner = transform.apply(series)
+    truth = series.target[cutoffs.position[:, None] + np.arange(horizon)]
     spans = zip(series.offsets[:-1], known_until, strict=True)
-    scale = np.array([seasonal_scale(values[start:end], period) for start, end in spans])[cutoffs.series]
+    scale = np.array([seasonal_scale(series.target[start:end], period) for start, end in spans])[cutoffs.series]
     tail = (1 - level / 100) / 2
     columns: dict[str, Floats] = {}
     scores: dict[str, Scores] = {}
     for model in models:
-        quantiles = interpolate_quantiles(
-            model.predict(series, cutoffs), model.quantiles, np.array([0.5, tail, 1 - tail])
-        )
-        point, low, high = np.moveaxis(in_units(quantiles), -1, 0)
+        forecast = transform.undo(model.predict(inner, cutoffs))
+        wanted = interpolate_quantiles(forecast, model.quantiles, np.array([0.5, tail, 1 - tail]))
+        point, low, high = np.moveaxis(wanted, -1, 0)
+        if np.isnan(wanted[~np.isnan(truth)]).any():
+            raise RecurraError(f"{model.name} gave no number for some windows; leave it out of the baselines")
         scores[model.name] = score(truth, point, scale, low=low, high=high)
         columns |= {model.name: point, f"{model.name}-lo-{level:g}": low, f"{model.name}-hi-{level:g}": high}
     frame = _forecast_rows(series, cutoffs, truth, columns, timezone)
@@ -137,9 +139,12 @@ def _forecast_rows(
     steps = cutoffs.position[:, None] + np.arange(horizon)
     origin = np.repeat(cutoffs.position - 1, horizon)
     names = series.columns
-    frame = id_values(series, np.repeat(cutoffs.series, horizon)).with_columns(
-        time_values(series.times[origin], series.frequency, timezone).alias("cutoff"),
-        time_values(series.times[steps.ravel()], series.frequency, timezone).alias(names.time),
-        pl.Series(names.target, truth.ravel()).fill_nan(None),
+    return pl.DataFrame(
+        [
+            *id_columns(series, np.repeat(cutoffs.series, horizon)),
+            time_values(series.times[origin], series.frequency, timezone).alias("cutoff"),
+            time_values(series.times[steps.ravel()], series.frequency, timezone).alias(names.time),
+            pl.Series(names.target, truth.ravel()).fill_nan(None),
+            *(pl.Series(name, values.ravel()) for name, values in columns.items()),
+        ]
     )
-    return frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())

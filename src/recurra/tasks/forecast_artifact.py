@@ -24,6 +24,7 @@ from recurra.data.series import SeriesSet
 from recurra.errors import ArgumentError, ArtifactError, RecurraError
 from recurra.models.plan import Plan
 from recurra.models.window import WindowConfig, WindowNetwork
+from recurra.tasks.transform import TargetTransform
 from recurra.training.calibrated import Calibrated
 from recurra.training.conformal import Calibration
 from recurra.training.contract import Recorder
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["load_forecaster", "save_forecaster"]
 
 _MEMBERS = ("config.json", "model.safetensors")
+_ID_KINDS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Date)
+_ID_TYPES = {str(kind): kind for kind in _ID_KINDS}  # others come back as text
 _ARRAYS = ("offsets", "times", "target", "past", "future", "static")
 
 
@@ -45,14 +48,14 @@ def save_forecaster(forecaster: Forecaster, path: Path, *, overwrite: bool) -> N
     context = forecaster.series_.tail(forecaster.plan_.lookback)
     if network.config is None or forecaster.model_.calibration is None:
         raise RecurraError("the forecaster is not fitted; call fit first")
-    parameters = forecaster.get_params()
+    parameters = {name: _plain(value) for name, value in forecaster.get_params().items()}
     parameters["cell"] = get_cell(forecaster.cell).name
     parameters["training"] = network.settings.model_dump()
     config = {
         "task": "forecast",
         "parameters": parameters,
-        "own_cell": _is_own(forecaster.cell),
-        "log": forecaster.log_,
+        "built_in_cell": _is_built_in(forecaster.cell),
+        "transform": forecaster.transform_._asdict(),
         "plan": forecaster.plan_._asdict(),
         "network": network.config.model_dump(),
         "members": len(network.networks),
@@ -62,8 +65,8 @@ def save_forecaster(forecaster: Forecaster, path: Path, *, overwrite: bool) -> N
         "frequency": str(context.frequency),
         "encoder": context.encoder.to_json(),
         "ids": context.ids.cast(pl.String).to_list(),
+        "ids_type": str(context.ids.dtype),
         "interpolated": context.interpolated,
-        "ids_are_numbers": context.ids.dtype.is_integer(),
     }
     tensors: dict[str, Tensor] = {
         f"member.{i}.{name}": value
@@ -88,46 +91,61 @@ def load_forecaster(path: Path, *, cell: type[Cell] | Cell | None) -> Forecaster
     config = unpack_json(members["config.json"])
     tensors = unpack_tensors(members["model.safetensors"])
     try:
-        if not config["own_cell"] and cell is None:
-            raise ArgumentError(
-                f"{path} was trained with a cell of yours, {config['parameters']['cell']!r}; pass cell=... to load"
-            )
+        needs_cell = None if config["built_in_cell"] or cell is not None else config["parameters"]["cell"]
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path}: config.json describes no forecaster; save it again") from None
+    if needs_cell:
+        raise ArgumentError(f"{path} was trained with a cell of yours, {needs_cell!r}; pass cell=... to load")
+    try:
         forecaster = Forecaster(**{**config["parameters"], **({"cell": cell} if cell is not None else {})})
         _restore(forecaster, config, tensors)
-    except RecurraError:
-        raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ArtifactError(f"{path}: the saved forecaster is inconsistent ({error!r}); save it again") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{path}: the saved forecaster is inconsistent ({detail}); save it again") from error
     return forecaster
 
 
 def _restore(forecaster: Forecaster, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    plan = config["plan"]
-    forecaster.plan_ = Plan(**{**plan, "periods": tuple(plan["periods"])})
-    network = forecaster._network(Recorder())
-    forecaster.model_ = Calibrated(network, quantiles=config["quantiles"])
-    network.plan, network.config = forecaster.plan_, WindowConfig(**config["network"])
-    network.best_steps = config["best_steps"]
-    for i in range(config["members"]):
-        member = WindowNetwork(network.config, cell=network.cell)
-        prefix = f"member.{i}."
-        member.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
-        network.networks.append(member.eval())
-    quantiles = np.array(config["quantiles"])
-    forecaster.model_.plan = forecaster.plan_
-    forecaster.model_.calibration = Calibration(quantiles, tensors["calibration.shifts"].numpy())
-    forecaster.log_ = bool(config["log"])
-    forecaster.series_, forecaster.kind_ = _context(config, tensors), None
+    plan = Plan(**{**config["plan"], "periods": tuple(config["plan"]["periods"])})
+    architecture = WindowConfig(**config["network"])
+    shared = ("horizon", "lookback", "season", "long_period")
+    if forecaster.horizon != plan.horizon or any(getattr(plan, n) != getattr(architecture, n) for n in shared):
+        raise ValueError("parameters, plan and network disagree")
+    quantiles, shifts = np.array(config["quantiles"], float), tensors["calibration.shifts"].numpy()
+    if tuple(quantiles) != forecaster.quantiles or shifts.shape != (plan.horizon, len(quantiles)):
+        raise ValueError("the calibration does not fit the levels and the horizon")
+    network = forecaster.network(Recorder())
+    network.plan, network.config, network.best_steps = plan, architecture, int(config["best_steps"])
+    network.networks = [_member(i, architecture, network.cell, tensors) for i in range(int(config["members"]))]
+    if not network.networks:
+        raise ValueError("there is no network")
+    forecaster.model_ = Calibrated(network, quantiles=quantiles.tolist())
+    forecaster.model_.plan, forecaster.model_.calibration = plan, Calibration(quantiles, shifts)
+    forecaster.plan_, forecaster.transform_ = plan, TargetTransform(**config["transform"])
+    forecaster.series_, forecaster.kind_ = _context(config, tensors, plan.lookback), None
 
 
-def _context(config: dict[str, Any], tensors: dict[str, Tensor]) -> SeriesSet:
+def _member(number: int, architecture: WindowConfig, cell: Cell | None, tensors: dict[str, Tensor]) -> WindowNetwork:
+    """One network, built without memory first: what config.json claims is allocated only if the tensors have it."""
+    prefix = f"member.{number}."
+    with torch.device("meta"):
+        member = WindowNetwork(architecture, cell=cell)
+    state = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+    member.load_state_dict(state, assign=True)
+    return member.eval()
+
+
+def _context(config: dict[str, Any], tensors: dict[str, Tensor], lookback: int) -> SeriesSet:
     arrays: dict[str, Any] = {name: tensors[f"context.{name}"].numpy() for name in _ARRAYS}
     frequency = Frequency(config["frequency"])
     if not frequency.integer:
         arrays["times"] = arrays["times"].astype("M8[us]")
+    lengths = np.diff(arrays["offsets"])
+    if not len(lengths) or lengths.min() < 1 or lengths.max() > lookback:
+        raise ValueError("the ends of the training series do not fit the lookback")
     ids = pl.Series(config["ids"], dtype=pl.String)
     return SeriesSet(
-        ids=ids.cast(pl.Int64) if config["ids_are_numbers"] else ids,
+        ids=ids.cast(_ID_TYPES.get(config["ids_type"], pl.String)),
         frequency=frequency,
         columns=Columns(**config["columns"]),
         encoder=CovariateEncoder.from_json(config["encoder"]),
@@ -142,9 +160,16 @@ def _network(model: Calibrated) -> WindowForecaster:
     return model.model
 
 
-def _is_own(cell: Any) -> bool:
+def _is_built_in(cell: Any) -> bool:
     """Whether the cell's name alone finds it again."""
     try:
-        return type(get_cell(get_cell(cell).name)) is type(get_cell(cell))
+        return get_cell(get_cell(cell).name) == get_cell(cell)
     except RecurraError:
         return False
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and lists of NumPy as Python's own."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -26,7 +26,7 @@ from recurra.layers import Recurrent
 from recurra.tasks.backtest import Backtest
 from recurra.tasks.example import co2_table
 from recurra.tasks.forecasting import Forecaster
-from recurra.tasks.frames import csv_bytes, id_values, time_values
+from recurra.tasks.frames import csv_bytes, id_columns, time_values
 from recurra.training.contract import Recorder
 from recurra.training.loop import StepRecord
 from recurra.training.run import RunFolder
@@ -212,9 +212,12 @@ class ForecastJob:
             max(4 * forecaster.horizon, 2 * forecaster.plan_.lookback)
         )
         owners = np.repeat(np.arange(len(drawn)), drawn.lengths)
-        history = id_values(drawn, owners).with_columns(
-            time_values(drawn.times, drawn.frequency, forecaster.timezone).alias(drawn.columns.time),
-            pl.Series(drawn.columns.target, drawn.target).fill_nan(None),
+        history = pl.DataFrame(
+            [
+                *id_columns(drawn, owners),
+                time_values(drawn.times, drawn.frequency, forecaster.timezone).alias(drawn.columns.time),
+                pl.Series(drawn.columns.target, drawn.target).fill_nan(None),
+            ]
         )
         self._write(run, "history.csv", csv_bytes(history))
         if series.columns.future and self.future is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,14 @@ from recurra.atomic import write_file, writing
 from recurra.data.frequency import Frequency
 from recurra.data.series import SeriesSet
 
-__all__ = ["csv_bytes", "id_values", "level_columns", "time_values", "write_table"]
+__all__ = ["csv_bytes", "id_columns", "level_columns", "time_values", "write_table"]
+
+_FORMULA = r"^[=+\-@\t\r]"  # what a spreadsheet takes for the beginning of a formula
 
 
-def id_values(series: SeriesSet, rows: np.ndarray[Any, Any]) -> pl.DataFrame:
-    """One row for each of `rows` (numbers of series) with the id column, or no column where the table had none."""
-    frame = pl.DataFrame({"row": rows})
-    if series.columns.id is None:
-        return frame.drop("row").with_columns(pl.lit(None).alias("_")).drop("_") if not len(rows) else frame.drop("row")
-    return frame.select(series.ids.gather(rows).alias(series.columns.id))
+def id_columns(series: SeriesSet, rows: np.ndarray[Any, Any]) -> list[pl.Series]:
+    """The id of each of `rows` (numbers of series) as a column, or no column where the table had none."""
+    return [] if series.columns.id is None else [series.ids.gather(rows).alias(series.columns.id)]
 
 
 def time_values(times: np.ndarray[Any, Any], frequency: Frequency, timezone: str | None) -> pl.Series:
@@ -51,18 +51,16 @@ def level_columns(name: str, levels: Sequence[float]) -> list[tuple[str, float]]
 
 def csv_bytes(frame: pl.DataFrame) -> bytes:
     """A frame as CSV; text that a spreadsheet would run as a formula is led by an apostrophe."""
-    guarded = (
-        frame.with_columns(
-            pl.when(pl.col(pl.String).str.contains(r"^[=+\-@\t\r]"))
-            .then(pl.concat_str(pl.lit("'"), pl.col(pl.String)))
-            .otherwise(pl.col(pl.String))
-            .name.keep()
-        )
-        if pl.String in frame.dtypes
-        else frame
-    )
-    headers = {name: f"'{name}" for name in frame.columns if name[:1] in "=+-@\t\r" and name}
-    return guarded.rename(headers).write_csv().encode()
+    words = [name for name, kind in frame.schema.items() if not (kind.is_numeric() or kind.is_temporal())]
+    guarded = [
+        pl.when(pl.col(name).cast(pl.String).str.contains(_FORMULA))
+        .then(pl.concat_str(pl.lit("'"), pl.col(name).cast(pl.String)))
+        .otherwise(pl.col(name).cast(pl.String))
+        .alias(name)
+        for name in words
+    ]
+    headers = {name: f"'{name}" for name in frame.columns if re.match(_FORMULA, name)}
+    return frame.with_columns(guarded).rename(headers).write_csv().encode()
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:

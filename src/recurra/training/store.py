@@ -52,7 +52,7 @@ def unpack_json(data: bytes, *, name: str = "config.json") -> Any:
     """The value of JSON bytes; `ArtifactError` when they are none."""
     try:
         return json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ArtifactError(f"{name} is not JSON ({error}); save the model again") from None
 
 
@@ -73,7 +73,7 @@ def unpack_tensors(data: bytes, *, name: str = "model.safetensors") -> dict[str,
         if count > _TENSORS:
             raise ArtifactError(f"{name} holds {count} tensors; at most {_TENSORS} are read")
         return safetensors.torch.load(data)
-    except (ValueError, safetensors.SafetensorError) as error:
+    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
         raise ArtifactError(f"{name} cannot be read as safetensors: {error}") from None
 
 
