@@ -40,6 +40,17 @@ def test_tail_head_and_select_cut_every_array_alike(series):
     assert series.head(drop=0).target.tolist() == series.target.tolist()
 
 
+@pytest.mark.parametrize(
+    ("last", "following"),
+    [("2020-02-29", ["2020-03-30", "2020-04-30"]), ("2020-01-30", ["2020-02-29", "2020-03-30"])],
+)
+def test_months_go_on_at_the_day_they_keep(last, following):
+    days = pl.Series(["2019-11-30", "2019-12-30", "2020-01-30", "2020-02-29"]).str.to_date()
+    days = days.filter(days <= pl.Series([last]).str.to_date().item())
+    series = build_series(Table(pl.DataFrame({"ds": days, "y": range(len(days))})))
+    assert series.next_times(2).astype("M8[D]").astype(str).tolist() == [following]
+
+
 def test_what_cannot_be_cut_is_refused(series):
     with pytest.raises(DataError, match="the longest series has 5 steps; 6 are needed to leave out 5"):
         series.head(drop=5)

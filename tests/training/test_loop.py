@@ -175,6 +175,16 @@ def test_a_second_writer_is_refused_and_a_dead_ones_lock_is_not(tmp_path):
         pass
 
 
+def test_what_a_killed_writer_left_is_swept_but_not_an_only_copy(tmp_path):
+    run = run_at(tmp_path)
+    for name in (".model.abcdefgh", "checkpoints/fit/.step-00000005.abcdefgh", ".model.previous"):
+        (run.path / name).mkdir(parents=True)
+    (run.path / ".summary.json.abcdefgh").touch()
+    with run.locked():
+        pass
+    assert sorted(p.name for p in run.path.rglob(".*")) == [".model.previous"]
+
+
 def test_an_existing_run_is_kept_unless_forced(tmp_path):
     run = run_at(tmp_path)
     (run.path / "kept").touch()

@@ -71,6 +71,21 @@ class SeriesSet:
         """The last stamp of each series, (n,)."""
         return np.asarray(self.times[self.offsets[1:] - 1])
 
+    def next_times(self, horizon: int) -> Array:
+        """The `horizon` stamps after each series' end, (n, horizon).
+
+        Months keep the latest day of the month that the series has seen: after 30 January and 29 February, 30 March.
+        """
+        times = self.frequency.next(self.last_times, horizon)
+        if not self.frequency.months or self.frequency.month_end:
+            return times
+        seen = (self.times.astype("M8[D]") - self.times.astype("M8[M]")).astype(np.int64)  # 0 is the first
+        day = np.maximum.reduceat(seen, self.offsets[:-1])[:, None]
+        month = times.astype("M8[M]")
+        length = ((month + 1).astype("M8[D]") - month.astype("M8[D]")).astype(np.int64)
+        clock = times - times.astype("M8[D]")
+        return np.asarray(month.astype("M8[D]") + np.minimum(day, length - 1) + clock)
+
     @property
     def past_names(self) -> tuple[str, ...]:
         """Names of the encoded past features, (P,)."""

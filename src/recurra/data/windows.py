@@ -175,7 +175,7 @@ def rolling_cutoffs(
 def extend(series: SeriesSet, *, horizon: int, future: NDArray[np.floating] | None = None) -> SeriesSet:
     """Each series with `horizon` later times, unknown targets and the covariates `future` (series, horizon, F)."""
     n = len(series)
-    times = series.frequency.next(series.times[series.offsets[1:] - 1], horizon)  # series horizon
+    times = series.next_times(horizon)  # series horizon
     ends = np.repeat(series.offsets[1:], horizon)
     known = np.zeros((n, horizon, series.future.shape[1])) if future is None else future
     return replace(

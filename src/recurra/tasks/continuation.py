@@ -45,7 +45,7 @@ def known_covariates(
         series.columns,
         series.encoder,
         series.ids,
-        series.frequency.next(series.last_times, horizon),
+        series.next_times(horizon),
         frequency=series.frequency,
         timezone=timezone,
         time_format=time_format,

@@ -116,7 +116,18 @@ class RunFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left half written."""
+        for path in sorted(self.path.rglob(".*.*")):
+            if path.name.endswith(".previous"):
+                continue  # the old folder of a replacement that was cut off: it may be the only whole one
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def stage(self, name: str) -> Stage:
         """The part of the run called `name`, with its own checkpoints."""
