@@ -93,7 +93,6 @@ def test_held_back_windows_are_about_a_hundred_over_all_series_within_a_tenth():
     one = plan_of(hourly(1500), horizon=1)
     assert (one.held_back_count, one.held_back_steps) == (100, 100)
     assert plan_of(hourly(600), horizon=12).held_back_steps <= 60
-    assert one.held_back_overlap == 1.0
 
 
 def test_too_short_series_are_refused_with_needed_and_found_counts():

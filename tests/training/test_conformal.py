@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recurra.training.conformal import calibrate, interpolate_quantiles
+from recurra.training.conformal import calibrate, interpolate_quantiles, window_overlap
 
 QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 
@@ -42,6 +42,25 @@ def test_the_finite_sample_rank():
     truth = np.arange(1.0, 20.0)[:, None]  # 19 scores 1 .. 19; ceil(20 * 0.95) = 19, floor(20 * 0.05) = 1
     calibration = calibrate(np.zeros((19, 1, 1)), truth, np.ones(19), quantiles=np.array([0.05, 0.5, 0.95]))
     assert calibration.shifts.tolist() == [[1.0, 0.0, 19.0]]
+
+
+def test_windows_whose_errors_go_together_count_as_few():
+    generator = np.random.default_rng(0)
+    separate = generator.normal(size=(300, 4))
+    owners = np.repeat([0, 1, 2], 100)
+    assert window_overlap(separate, owners) == pytest.approx(1.0, abs=0.15)
+    moving = np.lib.stride_tricks.sliding_window_view(generator.normal(size=4009), 10).mean(axis=1)  # 10 shared steps
+    assert window_overlap(moving[:, None], np.zeros(4000, dtype=np.int64)) == pytest.approx(10, rel=0.15)
+    assert window_overlap(np.full((300, 4), np.nan), owners) == 1.0
+    assert window_overlap(np.ones((300, 4)), np.arange(300)) == 1.0
+
+
+def test_few_windows_make_wide_intervals():
+    truth, scale = windows(0, count=60)
+    guess = np.zeros((60, 6, 1))
+    wide, narrow = (calibrate(guess, truth, scale, quantiles=QUANTILES, overlap=o).shifts for o in (12.0, 1.0))
+    assert (wide[:, -1] > narrow[:, -1]).all()
+    assert (wide[:, 0] < narrow[:, 0]).all()
 
 
 def test_interpolation_between_known_quantiles():

@@ -30,6 +30,8 @@ def demo(
         Source(None),
         {
             "horizon": 52,
+            "time": "week",
+            "target": "co2",
             "members": 2,
             "missing": "interpolate",
             "training": {"steps": 300},

@@ -90,11 +90,6 @@ class Plan(NamedTuple):
         """Steps of each series that a held-back block takes."""
         return self.horizon + (self.held_back_count - 1) * self.held_back_stride
 
-    @property
-    def held_back_overlap(self) -> float:
-        """Held-back windows of a series that hold one and the same step, on average."""
-        return self.held_back_count * self.horizon / self.held_back_steps
-
     def held_back(self, series: SeriesSet, *, after: int) -> Cutoffs:
         """The windows of the held-back block that ends `after` steps before each series' end."""
         return rolling_cutoffs(

@@ -10,11 +10,12 @@ __all__ = ["co2_table"]
 
 
 def co2_table() -> Table:
-    """Weekly atmospheric CO2 at Mauna Loa, 1958 to 2001, in parts per million by volume; 59 weeks are missing.
+    """Weekly atmospheric CO2 at Mauna Loa, 1958 to 2001: `week` and `co2`, in parts per million by volume.
 
-    Source: Keeling and Whorf (2004), Scripps Institution of Oceanography, as shipped with statsmodels.
+    59 weeks are missing. Source: Keeling and Whorf (2004), Scripps Institution of Oceanography, as shipped with
+    statsmodels.
     """
     from statsmodels.datasets import co2
 
     data = co2.load_pandas().data
-    return Table(pl.DataFrame({"ds": data.index.to_numpy(), "y": data["co2"].to_numpy()}), name="co2")
+    return Table(pl.DataFrame({"week": data.index.to_numpy(), "co2": data["co2"].to_numpy()}), name="co2")

@@ -10,7 +10,7 @@ from recurra.data.scaling import Scaler
 from recurra.data.series import SeriesSet
 from recurra.data.windows import Cutoffs, Windows
 from recurra.models.plan import Plan
-from recurra.training.conformal import Calibration, calibrate
+from recurra.training.conformal import Calibration, calibrate, window_overlap
 from recurra.training.contract import Floats, ForecastModel
 
 __all__ = ["Calibrated"]
@@ -50,13 +50,10 @@ class Calibrated:
         self.model.fit(series, plan, held_back=plan.held_back_steps)
         cutoffs = plan.held_back(series, after=0)
         windows = plan.windows(series)
-        self.calibration = calibrate(
-            self.model.predict(series, cutoffs),
-            windows.truth(cutoffs),
-            _spread(windows, cutoffs),
-            quantiles=self.quantiles,
-            overlap=plan.held_back_overlap,
-        )
+        forecast, truth, spread = self.model.predict(series, cutoffs), windows.truth(cutoffs), _spread(windows, cutoffs)
+        point = forecast[:, :, np.abs(self.quantiles - 0.5).argmin() if forecast.shape[-1] > 1 else 0]
+        overlap = window_overlap((truth - point) / spread[:, None], cutoffs.series)
+        self.calibration = calibrate(forecast, truth, spread, quantiles=self.quantiles, overlap=overlap)
         self.model.refit(series)
 
     def predict(self, series: SeriesSet, cutoffs: Cutoffs) -> Floats:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calibration", "calibrate", "interpolate_quantiles"]
+__all__ = ["Calibration", "calibrate", "interpolate_quantiles", "window_overlap"]
 
 Floats = NDArray[np.float64]
 
+_INDEPENDENT = 0.05  # a correlation that counts as none
 _SCORES = 200  # wanted behind each correction: neighbouring horizon steps are pooled to reach it
 
 
@@ -41,16 +42,17 @@ def calibrate(
 
     The scores of the quantile tau are (y - q_tau) / scale over n held-back windows; its correction is their quantile
     at ceil((n + 1) tau) / n for tau > 1/2 and at floor((n + 1) tau) / n for tau < 1/2, so that an interval between
-    two corrected quantiles covers at least its level where held-back and new windows are exchangeable. Windows that
-    overlap say less than separate ones: n counts them as `windows / overlap`, so that few make wide intervals. The
-    horizon is cut into groups of neighbouring steps with at least 200 scores each, if there are as many.
+    two corrected quantiles covers at least its level where held-back and new windows are exchangeable. Windows whose
+    errors go together say less than separate ones: n counts them as `windows / overlap`, so that few make wide
+    intervals. The horizon is cut into groups of neighbouring steps with at least 200 scores each, if there are as
+    many.
 
     Args:
         forecast: (window, horizon, quantile), or (window, horizon, 1) for a point.
         truth: (window, horizon), NaN where unknown.
         scale: (window,), the size of each window's errors to be expected.
         quantiles: (quantile,), rising.
-        overlap: horizons that a step lies in, on average; 1 for separate windows.
+        overlap: `window_overlap` of the errors; 1 for separate windows.
     """
     horizon = truth.shape[1]
     groups = int(np.clip(truth.size // _SCORES, 1, horizon))
@@ -61,6 +63,35 @@ def calibrate(
         for column, tau in enumerate(quantiles):
             shifts[steps, column] = _corrected(scores[:, steps, column].ravel(), float(tau), len(truth) / overlap)
     return Calibration(quantiles, shifts)
+
+
+def window_overlap(errors: Floats, owners: NDArray[np.int64]) -> float:
+    """How many consecutive windows say as much as one separate window: 1 for errors that are independent.
+
+        1 + 2 sum_j rho_j,  rho_j = sum_t e_t e_(t+j) / sum_t e_t^2
+
+    over windows of one series and all steps of the horizon, until the first lag without correlation (Geyer 1992). The
+    errors are not centred: a block on which a forecaster is wrong in one direction throughout says it once.
+
+    Args:
+        errors: (window, horizon), scaled; NaN where unknown.
+        owners: (window,), the series of each window; a series' windows stand together, in the order of time.
+
+    >>> window_overlap(np.array([[1.0], [-1.0], [1.0], [-1.0]]), np.zeros(4, dtype=np.int64))
+    1.0
+    >>> window_overlap(np.ones((4, 1)), np.zeros(4, dtype=np.int64))
+    4.0
+    """
+    errors = np.nan_to_num(errors)
+    total = float((errors**2).sum())
+    overlap = 1.0
+    for lag in range(1, int(np.bincount(owners).max())):
+        same = owners[lag:] == owners[:-lag]
+        shared = float((errors[lag:] * errors[:-lag])[same].sum())
+        if total == 0 or shared <= _INDEPENDENT * total:
+            break
+        overlap += 2 * shared / total
+    return overlap
 
 
 def interpolate_quantiles(values: Floats, known: Floats, wanted: Floats) -> Floats:
