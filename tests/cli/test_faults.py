@@ -257,7 +257,7 @@ def test_short_series_give_the_counts_needed_and_found(refusal, daily):
     assert "has 11 steps; 12 are needed: at least 3 of past + horizon 3 + 6 held back" in line
     assert line.endswith("Give more history or a shorter horizon")
     line = refusal(daily(30), "--lookback", 40)
-    assert "has 30 steps; 49 are needed: lookback 40 + horizon 3 + 6 held back" in line
+    assert "has 30 steps; 55 are needed: lookback 40 + horizon 3 + 12 held back" in line
     assert line.endswith("a shorter lookback or horizon")
 
 

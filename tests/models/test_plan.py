@@ -100,7 +100,7 @@ def test_too_short_series_are_refused_with_needed_and_found_counts():
         DataError, match=r"'0', the longest, has 90 steps; 96 are needed: at least 24 of past \+ horizon"
     ):
         plan_of(hourly(90, count=2), horizon=24)
-    with pytest.raises(DataError, match=r"has 200 steps; 372 are needed: lookback 300 \+ horizon 24 \+ 48 held back"):
+    with pytest.raises(DataError, match=r"has 200 steps; 404 are needed: lookback 300 \+ horizon 24 \+ 80 held back"):
         plan_of(hourly(200), horizon=24, lookback=300)
 
 

@@ -55,6 +55,15 @@ def test_windows_whose_errors_go_together_count_as_few():
     assert window_overlap(np.ones((300, 4)), np.arange(300)) == 1.0
 
 
+def test_too_few_windows_for_a_rank_widen_the_largest_score():
+    truth = np.array([[1.0], [-3.0], [2.0]])
+    shifts = calibrate(np.zeros((3, 1, 1)), truth, np.ones(3), quantiles=np.array([0.05, 0.5, 0.95])).shifts
+    factor = 2.1318 / 1.6449  # Student's t with 4 degrees of freedom over the normal, at 0.95
+    assert shifts[0].tolist() == pytest.approx([-3 * factor, 0, 2 * factor], rel=1e-3)
+    low_side = calibrate(np.zeros((1, 1, 1)), np.array([[-2.0]]), np.ones(1), quantiles=np.array([0.5, 0.95])).shifts
+    assert low_side[0].tolist() == [0.0, -2.0]  # a largest score below the point is not moved further down
+
+
 def test_few_windows_make_wide_intervals():
     truth, scale = windows(0, count=60)
     guess = np.zeros((60, 6, 1))

@@ -21,7 +21,7 @@ _SMALLEST_SEASON = 4  # shorter periods are read sample by sample
 _MOST_SINGLE_STEPS = 100  # of a lookback that is read sample by sample though it has a period
 _SEASONS = 8  # of the shortest period, wanted in the lookback, if they are no more than the long period's double
 _HELD_BACK_WINDOWS = 100  # wanted in each held-back block, over all series
-_HELD_BACK_SHARE = 0.1  # of a series, at most, unless one horizon is longer
+_HELD_BACK_SHARE = 0.1  # of a series, at most; twice as much where two horizons take more
 _YEARS = 4  # that a table must span for the day of the year to be of use
 _SPREAD_WINDOWS = 2048  # looked at to find the common spread
 
@@ -178,7 +178,8 @@ def _held_back(lengths: np.ndarray, horizon: int) -> tuple[int, int]:
     """How many windows of each series a held-back block has, and their stride."""
     stride = max(1, horizon // 12)
     wanted = -(-_HELD_BACK_WINDOWS // len(lengths))
-    room = int(_HELD_BACK_SHARE * np.median(lengths)) - horizon
+    typical = float(np.median(lengths))
+    room = int(max(_HELD_BACK_SHARE * typical, min(2 * _HELD_BACK_SHARE * typical, 2 * horizon))) - horizon
     return max(1, min(wanted, room // stride + 1)), stride
 
 

@@ -107,9 +107,9 @@ class ForecastJob:
         if config.get("task") != "forecast":
             raise RunError(f"{run.path} is no forecasting run; its task is {config.get('task')!r}")
         try:
+            future = config["future"]
             if not isinstance(config["backtest"], int) or not isinstance(config["parameters"], dict):
                 raise TypeError("'backtest' or 'parameters'")
-            future = config["future"]
             return cls(
                 Source(**config["source"]),
                 config["parameters"],

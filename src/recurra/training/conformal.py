@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 __all__ = ["Calibration", "calibrate", "interpolate_quantiles", "window_overlap"]
 
@@ -44,8 +45,9 @@ def calibrate(
     at ceil((n + 1) tau) / n for tau > 1/2 and at floor((n + 1) tau) / n for tau < 1/2, so that an interval between
     two corrected quantiles covers at least its level where held-back and new windows are exchangeable. Windows whose
     errors go together say less than separate ones: n counts them as `windows / overlap`, so that few make wide
-    intervals. The horizon is cut into groups of neighbouring steps with at least 200 scores each, if there are as
-    many.
+    intervals. Where n is too small for a rank, the largest score is widened as Student's t with n + 1 degrees of
+    freedom is wider than the normal distribution: a rule of thumb, without the guarantee. The horizon is cut into
+    groups of neighbouring steps with at least 200 scores each, if there are as many.
 
     Args:
         forecast: (window, horizon, quantile), or (window, horizon, 1) for a point.
@@ -107,6 +109,9 @@ def _corrected(scores: Floats, tau: float, windows: float) -> float:
     if tau == 0.5 or not len(scores):
         return 0.0
     outward = max(tau, 1 - tau)
-    level = min(1.0, float(np.ceil(round((windows + 1) * outward, 9))) / windows)
+    level = float(np.ceil(round((windows + 1) * outward, 9))) / windows
     signed = scores if tau > 0.5 else -scores
-    return float(np.copysign(1, tau - 0.5) * np.quantile(signed, level, method="inverted_cdf"))
+    score = float(np.quantile(signed, min(1.0, level), method="inverted_cdf"))
+    if level > 1 and score > 0:
+        score *= float(stdtrit(windows + 1, outward) / ndtri(outward))
+    return float(np.copysign(score, score * (tau - 0.5)))
