@@ -116,6 +116,10 @@ def test_without_the_future_the_note_says_how_to_forecast(shell, shops):
         "no forecast was written: `recurra predict run --future-table FILE` needs the next values of price"
     ]
     assert "forecast   none" in said.out
+    assert said.out.rstrip().endswith("Next: recurra predict run --future-table FILE --out next.csv")
+    assert shell.does("resume", "run", "--json").json["report"] is None
+    assert shell.fit(shops(80), "--series", "store", "--future", "price", "--backtest", 1, "--force").code == 0
+    assert (shell.folder / "run" / "report.html").is_file()
 
 
 # --- runs that end badly

@@ -35,6 +35,18 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_notice(shell, trained, check
     assert checksums(trained / "model") == model
 
 
+@pytest.mark.parametrize("name", ["summary.json", "forecast.csv", "history.csv"])
+def test_a_damaged_record_is_written_again_as_the_report_says(shell, trained, checksums, name):
+    model = checksums(trained / "model")
+    record = (trained / name).read_bytes()
+    (trained / name).write_text("{")
+    assert shell.refuses("report", "run").endswith("; `recurra resume run` writes it again")
+    shell.does("resume", "run")
+    shell.does("report", "run")
+    assert checksums(trained / "model") == model
+    assert name == "summary.json" or (trained / name).read_bytes() == record  # a summary holds how long it took
+
+
 def test_a_table_that_changed_since_is_refused(shell, daily, checksums):
     assert shell.fit(daily(80)).code == 0
     (shell.folder / "run" / "summary.json").unlink()

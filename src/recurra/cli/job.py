@@ -26,9 +26,9 @@ def run_job(job: ForecastJob, run: RunFolder, series: SeriesSet | None = None, *
         with TrainingProgress(quiet=quiet or as_json) as progress, interrupted_by_signals(goes_on):
             job.run(run, series, on_step=progress.on_step)
     has_forecast = (run.path / "forecast.csv").is_file()
-    report = None
-    if has_forecast:
-        write_figures(RunRecord.read(run.path), run.path)
+    record, report = RunRecord.read(run.path), None
+    if record.forecast is not None or record.backtest is not None:  # else there is nothing to draw
+        write_figures(record, run.path)
         report = write_report(run.path)
     scores = _scores(run.path)
     if as_json:
@@ -43,7 +43,8 @@ def run_job(job: ForecastJob, run: RunFolder, series: SeriesSet | None = None, *
     console.print(f"model      {run.path / 'model'}")
     if report:
         console.print(f"report     {report}")
-    console.print(f"{time.perf_counter() - start:.0f} s. Next: recurra predict {run.path} --out next.csv")
+    future = "" if has_forecast else " --future-table FILE"
+    console.print(f"{time.perf_counter() - start:.0f} s. Next: recurra predict {run.path}{future} --out next.csv")
 
 
 def is_whole(run: RunFolder) -> bool:
