@@ -1,5 +1,29 @@
 """Layers under the names that users type."""
 
-from recurra.layers import Recurrent
+from recurra.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    ConvGRU,
+    ConvLSTM,
+    ConvRecurrent,
+    GRUCell,
+    LSTMCell,
+    Noise,
+    Recurrent,
+    RNNCell,
+)
 
-__all__ = ["Recurrent"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "ConvGRU",
+    "ConvLSTM",
+    "ConvRecurrent",
+    "GRUCell",
+    "LSTMCell",
+    "Noise",
+    "RNNCell",
+    "Recurrent",
+]

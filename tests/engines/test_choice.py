@@ -27,7 +27,7 @@ def test_auto_takes_torch_where_its_kernels_compute_the_same():
 def test_auto_says_why_it_takes_the_reference(cell):
     choice = choose(cell)
     assert choice.engine == "reference"
-    assert choice.why == "torch: torch has kernels for lstm, gru, elman, elman-relu only"
+    assert choice.why == "torch: torch has kernels for lstm, gru, elman, elman-relu, feedback, feedback-relu only"
     assert available(cell) == ("reference",)
 
 

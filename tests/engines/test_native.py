@@ -27,13 +27,6 @@ def test_a_cell_that_bears_the_name_is_not_given_to_the_kernel():
     assert native.refusal(impostor()) is not None
 
 
-def test_rows_are_reversed_within_their_own_lengths():
-    x = torch.arange(8.0).view(4, 2, 1)
-    turned = native._reverse(x, torch.tensor([3, 1]))
-    assert turned[:, 0, 0].tolist() == [4, 2, 0, 6]
-    assert turned[:, 1, 0].tolist() == [1, 3, 5, 7]
-
-
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
 def test_lengths_of_any_integer_type_in_any_order(dtype):
     layer, x = Recurrent("gru", 2, 3, seed=0), torch.randn(5, 4, 2)

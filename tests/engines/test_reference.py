@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recurra.cells import Cell, State, tanh
-from recurra.engines import Weights, engine, native, reference
+from recurra.engines import Conditions, Weights, engine, native, reference
 from recurra.errors import ArgumentError
 from recurra.nn import Recurrent
 
@@ -44,7 +44,7 @@ def test_fields_are_taken_by_name_and_states_stand_still_past_the_end():
     start = State(h=torch.zeros(3, 2), c=torch.zeros(3, 2))
     for reverse in (False, True):
         y, last = reference.run(
-            Memory(), weights(), torch.ones(4, 3, 1), start, lengths=torch.tensor([4, 0, 2]), reverse=reverse
+            Memory(), weights(), torch.ones(4, 3, 1), start, Conditions(torch.tensor([4, 0, 2])), reverse=reverse
         )
         assert last._fields == ("h", "c")
         assert last.c[:, 0].tolist() == [4, 0, 2]

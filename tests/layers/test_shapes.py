@@ -6,7 +6,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from recurra.cells import State
 from recurra.errors import ArgumentError
-from recurra.layers.shapes import read_lengths
+from recurra.layers.lengths import read_lengths
 from recurra.nn import Recurrent
 
 LAYER = Recurrent("lstm", 2, 3, batch_first=True)

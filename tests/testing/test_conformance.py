@@ -8,13 +8,22 @@ import torch
 from recurra.cells import Cell, State, list_cells, tanh
 from recurra.cells.elman import Elman
 from recurra.errors import ArgumentError
-from recurra.testing import check_cell, list_checks
+from recurra.testing import check_cell, list_checks, list_options
+
+CELLS = [*list_cells(), "elman-relu", "elman-sigmoid", "feedback-relu", "indrnn-linear", "leaky-0.9-relu"]
 
 
 @pytest.mark.parametrize("check", list_checks())
-@pytest.mark.parametrize("cell", [*list_cells(), "elman-relu", "elman-sigmoid"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_of_the_folder_passes(cell, check):
     assert check_cell(cell, checks=[check]) in ([check], [])
+
+
+@pytest.mark.parametrize("option", list_options())
+@pytest.mark.parametrize("cell", list_cells())
+def test_a_cell_of_the_folder_passes_with_every_option(cell, option):
+    ran = check_cell(cell, option=option)
+    assert ran == [] or {"gradients_are_right", "padded_equals_one_by_one"} < set(ran)
 
 
 class Leaky(Cell):

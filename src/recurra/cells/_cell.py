@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import keyword
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from recurra.cells._state import State, named
@@ -18,12 +20,24 @@ class Cell:
 
     A subclass declares
 
-        gates    names of its pre-activations, in memory order: the rows of weight_ih and weight_hh, gate by gate
-        states   names of what it carries from step to step; the first is "h", which is also its output
+        gates    names of its input projections, in memory order: the rows of weight_ih, gate by gate
+        states   names of what it carries from step to step; the first is its output and what recurrent projections read
         step     the equations
 
+    and, where they differ from the usual,
+
+        recurrent    names of its recurrent projections, the rows of weight_hh; None: those of gates; (): none at all
+        second       the last of them, if they are of something that the step itself computes: u.n is then a function,
+                     and `u.n(r * s.h)` is U_n (r * h_(t-1)) + b_n
+        vectors      parameters of one number per unit, by name, which the step gets as its fourth argument; each with
+                     the function that makes its initial values of uniform numbers in [0, 1), or None for the usual
+        reads_gaps   whether x.gap is the time that passed since the step before
+        forget_gate  the gate whose large bias means that memory is kept
+        refuses      options of the layer that mean nothing for it, each with the reason
+
     Parameters, loops over time, masks, directions and layers are the layer's business. A cell holds no tensors. Its
-    constructor arguments, if any, are words; it stores each under the argument's own name, and they join its `name`.
+    constructor arguments, if any, are words or numbers; it stores each under the argument's own name, and they join
+    its `name`.
 
     `exempt` names checks of `recurra.testing` that cannot hold for this cell, each with the reason.
 
@@ -42,38 +56,72 @@ class Cell:
 
     gates: ClassVar[tuple[str, ...]]
     states: ClassVar[tuple[str, ...]]
+    recurrent: ClassVar[tuple[str, ...] | None] = None
+    second: ClassVar[tuple[str, ...]] = ()
+    vectors: ClassVar[Mapping[str, Callable[[Any], Any] | None]] = {}
+    reads_gaps: ClassVar[bool] = False
+    forget_gate: ClassVar[str | None] = None
+    refuses: ClassVar[Mapping[str, str]] = {}
     exempt: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for declared in ("gates", "states"):
             _check_names(cls, declared)
-        if cls.states[0] != "h":
-            raise ArgumentError(
-                f"{cls.__name__}.states begins with {cls.states[0]!r}; its first state must be 'h', the cell's output"
-            )
-        if cls.step is Cell.step:
-            raise ArgumentError(f"{cls.__name__} has no step; define step(self, x, u, s) returning State(h=...)")
+        if cls.recurrent is not None:
+            _check_names(cls, "recurrent", may_be_empty=True)
+        _check_second(cls)
+        _check_step(cls)
+        # torch.compile traces the use of these types and not their making.
+        for label, fields in (("State", cls.states), ("Inputs", _input_fields(cls))):
+            named(label, fields)
+        named("Recurrent", cls.gates if cls.recurrent is None else cls.recurrent)
+        named("Vectors", tuple(cls.vectors))
 
-    def step(self, x: Any, u: Any, s: Any) -> State:
-        """The equations of one time step.
+    def step(self, *terms: Any, **named_terms: Any) -> State:
+        """The equations of one time step: `def step(self, x, u, s)`, or `(self, x, u, s, p)` with vectors.
 
         They are pure, row by row of the batch, and use operators and the functions of `recurra.cells` only.
 
-        x: input projections W x_t + b_ih, one attribute per gate: (batch, hidden) each.
-        u: recurrent projections U h_(t-1) + b_hh, likewise.
+        x: input projections W x_t + b_ih, one attribute per gate: (batch, hidden) each; and x.gap, (batch, 1).
+        u: recurrent projections U h_(t-1) + b_hh, likewise; those named in `second` are functions.
         s: the state before this step, one attribute per state.
+        p: the vectors, one attribute each: (hidden,).
         Returns the state after it, State(h=..., ...), with exactly the fields of `states`.
         """
         raise NotImplementedError
 
+    @property
+    def recurrent_gates(self) -> tuple[str, ...]:
+        """Names of the recurrent projections, in memory order: the rows of weight_hh."""
+        return self.gates if self.recurrent is None else self.recurrent
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether a recurrent projection reads the output of the step before: U h_(t-1) in any gate."""
+        return len(self.recurrent_gates) > len(self.second)
+
+    @property
+    def paper(self) -> str:
+        """Who proposed it and when, as the first parenthesis with a year in the docstring says."""
+        found = re.search(r"\(([^()]*\b(?:19|20)\d\d\b[^()]*)\)", type(self).__doc__ or "")
+        return " ".join(found[1].split()) if found else ""
+
     def by_gate(self, values: Iterable[Any]) -> Any:
-        """One value per gate, in memory order, as the x or u of `step`."""
-        return named("Gates", self.gates)(*values)
+        """One value per gate, in memory order (then the time gap, if the cell reads it), as the x of `step`."""
+        return named("Inputs", _input_fields(type(self)))(*values)
+
+    def by_recurrent_gate(self, values: Iterable[Any]) -> Any:
+        """One value per recurrent projection, in memory order, as the u of `step`."""
+        return named("Recurrent", self.recurrent_gates)(*values)
+
+    def by_vector(self, values: Iterable[Any]) -> Any:
+        """One value per vector, in order, as the p of `step`."""
+        return named("Vectors", tuple(self.vectors))(*values)
 
     def by_state(self, values: Iterable[Any]) -> State:
         """One value per state, in order, as the s of `step`."""
-        return State(**dict(zip(self.states, values, strict=True)))
+        return named("State", self.states)(*values)  # type: ignore[no-any-return]
 
     @property
     def name(self) -> str:
@@ -82,7 +130,7 @@ class Cell:
         options = self._options()
         while options and options[-1][1] == options[-1][2]:
             options.pop()
-        return "-".join([type(self).__name__.lower(), *(str(value) for _, value, _ in options)])
+        return "-".join([type(self).__name__.lower(), *(_spell(value) for _, value, _ in options)])
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:
@@ -112,12 +160,22 @@ def _constructor(cls: type[Cell]) -> dict[str, inspect.Parameter]:
     return parameters
 
 
-def _check_names(cls: type[Cell], declared: str) -> None:
+def _input_fields(cls: type[Cell]) -> tuple[str, ...]:
+    return (*cls.gates, "gap") if cls.reads_gaps else cls.gates
+
+
+def _spell(value: object) -> str:
+    """An option's value without a dash in it: 1e-05 is written out."""
+    return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+
+
+def _check_names(cls: type[Cell], declared: str, *, may_be_empty: bool = False) -> None:
     names = getattr(cls, declared, None)
     where = f"{cls.__name__}.{declared}"
     if names is None:
         raise ArgumentError(f"{where} is missing; declare it, as in {declared} = {_EXAMPLES[declared]}")
-    if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
+    empty = not names and not may_be_empty
+    if not isinstance(names, tuple) or empty or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"{where} is {names!r}; expected a tuple of names, as in {_EXAMPLES[declared]}")
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
@@ -129,4 +187,27 @@ def _check_names(cls: type[Cell], declared: str) -> None:
         raise ArgumentError(f"{where} is {names!r}; a name stands there twice, name each once")
 
 
-_EXAMPLES = {"gates": '("r", "z", "n")', "states": '("h",)'}
+def _check_second(cls: type[Cell]) -> None:
+    gates = cls.gates if cls.recurrent is None else cls.recurrent
+    if cls.second and gates[-len(cls.second) :] != cls.second:
+        raise ArgumentError(
+            f"{cls.__name__}.second is {cls.second!r}; expected the last of the recurrent projections {gates!r}: "
+            f"order them so that those of the output before come first"
+        )
+
+
+def _check_step(cls: type[Cell]) -> None:
+    if cls.step is Cell.step:
+        raise ArgumentError(f"{cls.__name__} has no step; define step(self, x, u, s) returning State(h=...)")
+    takes = list(inspect.signature(cls.step).parameters)
+    if not isinstance(inspect.getattr_static(cls, "step"), staticmethod):
+        takes = takes[1:]
+    expected = 4 if cls.vectors else 3
+    if len(takes) != expected:
+        raise ArgumentError(
+            f"{cls.__name__}.step takes {', '.join(takes) or 'nothing'}; expected "
+            f"step(self, x, u, s{', p' if cls.vectors else ''}): p stands for the vectors that a cell declares"
+        )
+
+
+_EXAMPLES = {"gates": '("r", "z", "n")', "states": '("h",)', "recurrent": '("r", "z", "n")'}

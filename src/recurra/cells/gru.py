@@ -27,6 +27,7 @@ class GRU(Cell):
 
     gates = ("r", "z", "n")
     states = ("h",)
+    forget_gate = "z"
 
     def step(self, x: Any, u: Any, s: Any) -> State:
         r, z = sigmoid(x.r + u.r), sigmoid(x.z + u.z)

@@ -29,6 +29,7 @@ class LSTM(Cell):
 
     gates = ("i", "f", "g", "o")
     states = ("h", "c")
+    forget_gate = "f"
 
     def step(self, x: Any, u: Any, s: Any) -> State:
         i, f, o = sigmoid(x.i + u.i), sigmoid(x.f + u.f), sigmoid(x.o + u.o)

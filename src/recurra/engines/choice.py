@@ -8,13 +8,15 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import NamedTuple
 
+import torch
+
 from recurra.cells import Cell
 from recurra.engines import native, reference
 from recurra.errors import ArgumentError, nearest
 
 __all__ = ["Choice", "available", "choose", "engine", "get_engine"]
 
-# From the fastest to the one that runs anything. Each module has run(...) and refusal(cell).
+# From the fastest to the one that runs anything. Each module has run(...), advance(...) and refusal(cell, needs).
 _ENGINES: dict[str, ModuleType] = {"torch": native, "reference": reference}
 _NOT_BUILT = ("compiled", "scan")
 _wanted: ContextVar[str] = ContextVar("recurra_engine", default="auto")
@@ -30,7 +32,8 @@ class Choice(NamedTuple):
 def engine(name: str) -> AbstractContextManager[None]:
     """Ask for an engine by name, inside a `with`; this thread or task only.
 
-    name: "auto" (the fastest that can run the cell), "torch" (torch's own kernels), "reference" (the plain loop).
+    name: "auto" (the fastest that can run the cell), "torch" (torch's own kernels), "reference" (the plain loop). What
+        torch.compile has compiled keeps the engine that was asked for then.
     Raises ArgumentError for another name; a layer whose cell the engine cannot run raises it when called.
 
     >>> from recurra.cells import get_cell
@@ -51,33 +54,43 @@ def _asking(name: str) -> Iterator[None]:
         _wanted.reset(token)
 
 
-def choose(cell: Cell) -> Choice:
+def choose(cell: Cell, needs: frozenset[str] = frozenset()) -> Choice:
     """The engine that runs the cell, as `engine(...)` asks for it here.
 
+    needs: what it must be able to do beside the equations, as `Conditions.needs` and a layer's options name it.
     Raises ArgumentError if an engine is asked for by name and cannot run the cell.
     """
-    wanted = _wanted.get()
+    wanted = _asked_for()
     if wanted != "auto":
-        refused = _ENGINES[wanted].refusal(cell)
+        refused = _ENGINES[wanted].refusal(cell, needs)
         if refused:
             raise ArgumentError(
                 f"engine {wanted!r} cannot run cell {cell.name!r}: {refused}; ask for one of: "
-                f"{', '.join(['auto', *available(cell)])}"
+                f"{', '.join(['auto', *available(cell, needs)])}"
             )
         return Choice(wanted, "asked for by name")
-    fastest = available(cell)[0]
-    refusals = [f"{name}: {why}" for name, module in _ENGINES.items() if (why := module.refusal(cell))]
-    return Choice(fastest, "; ".join(refusals) or f"the fastest that computes {cell.name}")
+    refusals = []
+    for name, module in _ENGINES.items():
+        why = module.refusal(cell, needs)
+        if why is None:
+            return Choice(name, "; ".join(refusals) or f"the fastest that computes {cell.name}")
+        refusals.append(f"{name}: {why}")
+    raise AssertionError("the reference runs every cell")
 
 
-def available(cell: Cell) -> tuple[str, ...]:
+def available(cell: Cell, needs: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """The engines that can run the cell, the fastest first; "reference" is always there."""
-    return tuple(name for name, module in _ENGINES.items() if module.refusal(cell) is None)
+    return tuple(name for name, module in _ENGINES.items() if module.refusal(cell, needs) is None)
 
 
 def get_engine(name: str) -> ModuleType:
-    """The module that runs: `get_engine(name).run(cell, weights, x, state, lengths=..., reverse=...)`."""
+    """The module that runs: `get_engine(name).run(cell, weights, x, state, conditions, reverse=...)`."""
     return _ENGINES[name]
+
+
+@torch.compiler.assume_constant_result
+def _asked_for() -> str:
+    return _wanted.get()
 
 
 def _check(name: str) -> None:

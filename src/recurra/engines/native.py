@@ -8,7 +8,7 @@ first half for nothing; and a reversed padded batch must begin at each row's end
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,41 +16,90 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from recurra.cells import Cell, State
 from recurra.cells.elman import Elman
+from recurra.cells.feedback import Feedback
 from recurra.cells.gru import GRU
 from recurra.cells.lstm import LSTM
+from recurra.engines.conditions import Conditions
+from recurra.engines.turning import turned
 from recurra.engines.weights import Weights
 
-__all__ = ["refusal", "run"]
+__all__ = ["advance", "refusal", "run"]
 
-_KERNELS: dict[Cell, Callable[..., Any]] = {
-    LSTM(): torch.lstm,
-    GRU(): torch.gru,
-    Elman("tanh"): torch.rnn_tanh,
-    Elman("relu"): torch.rnn_relu,
+
+class _Kernels(NamedTuple):
+    sequence: Callable[..., Any]
+    step: Callable[..., Any]
+
+
+_KERNELS: dict[Cell, _Kernels] = {
+    LSTM(): _Kernels(torch.lstm, torch.lstm_cell),
+    GRU(): _Kernels(torch.gru, torch.gru_cell),
+    Elman("tanh"): _Kernels(torch.rnn_tanh, torch.rnn_tanh_cell),
+    Elman("relu"): _Kernels(torch.rnn_relu, torch.rnn_relu_cell),
+    Feedback("tanh"): _Kernels(torch.rnn_tanh, torch.rnn_tanh_cell),
+    Feedback("relu"): _Kernels(torch.rnn_relu, torch.rnn_relu_cell),
 }
 
 
-def refusal(cell: Cell) -> str | None:
+def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     """Why this engine cannot run the cell; None if it can."""
-    if cell in _KERNELS:
-        return None
-    return f"torch has kernels for {', '.join(known.name for known in _KERNELS)} only"
+    if cell not in _KERNELS:
+        return f"torch has kernels for {', '.join(known.name for known in _KERNELS)} only"
+    if "projection" in needs and not isinstance(cell, LSTM):
+        return "torch's kernels project the output of lstm only"
+    beyond = sorted(needs - {"projection"})
+    if beyond:
+        return f"torch's kernels know no {' and no '.join(beyond)}"
+    if _is_transformed():
+        return "torch's kernels know no vmap and no jvp"
+    return None
+
+
+@torch.compiler.assume_constant_result
+def _is_transformed() -> bool:
+    """Whether the innermost transform of torch.func is other than grad, which takes the kernels apart by itself."""
+    transform = torch._C._functorch.peek_interpreter_stack()
+    return transform is not None and transform.key() != torch._C._functorch.TransformType.Grad
 
 
 def run(
-    cell: Cell, weights: Weights, x: Tensor, state: State, *, lengths: Tensor | None = None, reverse: bool = False
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    state: State,
+    conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
+    *,
+    reverse: bool = False,
 ) -> tuple[Tensor, State]:
     """One layer in one direction, by torch's kernel: arguments and results are those of `reference.run`.
 
     cuDNN's kernels have no second derivative; use engine "reference" for it on a GPU.
     """
+    lengths = conditions.lengths
     if reverse:
-        x = _reverse(x, lengths)
+        x = turned(x, lengths)
     if lengths is None:
         y, state = _call(cell, weights, (x,), state)
     else:
         y, state = _run_ragged(cell, weights, x, state, lengths.cpu())
-    return (_reverse(y, lengths) if reverse else y), state
+    return (turned(y, lengths) if reverse else y), state
+
+
+def advance(
+    cell: Cell,
+    weights: Weights,
+    x_t: Tensor,
+    state: State,
+    conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
+) -> State:
+    """One step by torch's kernel: arguments and result are those of `reference.advance`."""
+    biases = (weights.input_bias, weights.recurrent_bias)
+    if weights.projection is not None or x_t.is_cuda and None in biases:
+        return run(cell, weights, x_t.unsqueeze(0), state, conditions)[1]
+    last = _KERNELS[cell].step(
+        x_t, tuple(state) if len(state) > 1 else state[0], weights.input, weights.recurrent, *biases
+    )
+    return state._make(last if len(state) > 1 else (last,))
 
 
 def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
@@ -58,7 +107,7 @@ def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: 
     out, which leaves their state as it was and their outputs 0."""
     order = lengths.argsort(descending=True, stable=True)
     rows = order[: int((lengths > 0).sum())]
-    time, batch, hidden = len(x), x.shape[1], state.h.shape[-1]
+    time, batch, hidden = len(x), x.shape[1], state[0].shape[-1]
     if not len(rows):
         return x.new_zeros(time, batch, hidden), state
     lengths = lengths[rows]
@@ -74,14 +123,15 @@ def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: 
 
 def _call(cell: Cell, weights: Weights, sequence: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
     """sequence: (x,) dense, or (data, batch_sizes) packed."""
-    parameters = [weight for weight in weights if weight is not None]
-    if sequence[0].is_cuda:
+    ordered = (weights.input, weights.recurrent, weights.input_bias, weights.recurrent_bias, weights.projection)
+    parameters = [weight for weight in ordered if weight is not None]
+    if sequence[0].is_cuda and weights.projection is None:
         _settle(weights, parameters)
     start = [part.unsqueeze(0).contiguous() for part in state]  # the kernels' own layer axis
     # cuDNN drops what the backward pass needs unless told that it trains, which has nothing to do with dropout here.
     trains = torch.is_grad_enabled()
     layout = () if len(sequence) == 2 else (False,)  # batch_first, asked of dense sequences only
-    y, *last = _KERNELS[cell](
+    y, *last = _KERNELS[cell].sequence(
         *sequence,
         start if len(start) > 1 else start[0],
         parameters,
@@ -95,16 +145,6 @@ def _call(cell: Cell, weights: Weights, sequence: tuple[Tensor, ...], state: Sta
     return y, state._make(part.squeeze(0) for part in last)
 
 
-def _reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x with each row reversed in time within its length; padding stays where it is. Its own inverse."""
-    if lengths is None:
-        return x.flip(0)
-    lengths = lengths.to(x.device)
-    time = torch.arange(len(x), device=x.device)[:, None]  # time 1
-    source = torch.where(time < lengths, lengths - 1 - time, time)  # time batch
-    return x.gather(0, source.unsqueeze(-1).expand_as(x))
-
-
 def _settle(weights: Weights, parameters: list[Tensor]) -> None:
     """Lay a recurrence's parameters side by side in memory, as cuDNN wants them, unless they are so already.
 
@@ -116,8 +156,8 @@ def _settle(weights: Weights, parameters: list[Tensor]) -> None:
     owned = all(isinstance(weight, torch.nn.Parameter) and weight.dtype == first.dtype for weight in parameters)
     if side_by_side or not owned or not torch.backends.cudnn.is_acceptable(first):  # type: ignore[no-untyped-call]
         return
-    gate_rows, hidden = weights.recurrent.shape
-    mode = {1: 1, 3: 3, 4: 2}[gate_rows // hidden]  # cudnnRNNMode_t by gates; relu is laid out as tanh
+    hidden = parameters[1].shape[1]
+    mode = {1: 1, 3: 3, 4: 2}[len(first) // hidden]  # cudnnRNNMode_t by gates; relu is laid out as tanh
     # The new storage must outlive this call and be trainable, even if the call itself is only an inference.
     with torch.inference_mode(False), torch.no_grad():
         torch._cudnn_rnn_flatten_weight(

@@ -1,74 +1,195 @@
 """The truth: a plain loop over a cell's equations, which every faster engine is tested against.
 
-It calls no fused kernel, works in any floating-point type, and is differentiable as often as the equations are.
+It calls no fused kernel, works in any floating-point type, and is differentiable as often as the equations are. The
+feature axis of one step is the one after the batch, whether the projections are products or convolutions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.cells import Cell, State
+from recurra.engines.conditions import Conditions
 from recurra.engines.weights import Weights
 from recurra.errors import ArgumentError
 
-__all__ = ["refusal", "run"]
+__all__ = ["advance", "refusal", "run"]
+
+_EPSILON = 1e-5  # of layer normalisation, as torch has it
+_CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
 
 
-def refusal(cell: Cell) -> str | None:
+def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     """Why this engine cannot run the cell: it always can."""
     return None
 
 
 def run(
-    cell: Cell, weights: Weights, x: Tensor, state: State, *, lengths: Tensor | None = None, reverse: bool = False
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    state: State,
+    conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
+    *,
+    reverse: bool = False,
+    watch: list[State] | None = None,
 ) -> tuple[Tensor, State]:
     """One layer in one direction, by the equations.
 
-    x: (time, batch, feature).
-    state: before the first step, (batch, hidden) per field.
-    lengths: steps that each row has, 0 to time, (batch,); None: all of them. Past its end a row's state stands still
-        and its output is 0; whatever x holds there reaches neither results nor gradients.
+    x: (time, batch, feature, ...).
+    state: before the first step, (batch, hidden, ...) per field; the first field (batch, output, ...).
+    conditions: lengths, resets and the like.
     reverse: from the last step to the first; each row then begins at its own end.
-    Returns the outputs (time, batch, hidden), in the order of x, and the state after the last step taken.
+    watch: takes the state after each step, in the order of x.
+    Returns the outputs (time, batch, output, ...), in the order of x, and the state after the last step taken.
     Raises ArgumentError if the cell's step returns other fields than it declares.
     """
-    alive = None
-    if lengths is not None:
-        alive = _alive(lengths.to(x.device), len(x))  # time batch 1
+    equations = _Equations(cell, weights, conditions)
+    time, spatial = len(x), x.dim() - 3
+    alive = conditions.alive(time, x.device)
+    if alive is not None:
+        alive = _widen(alive, spatial)
         x = torch.where(alive, x, 0)  # 0 * NaN is NaN: without this, padding would reach the weights' gradients
-    projected = F.linear(x, weights.input, weights.input_bias)  # time batch gate*hidden
-    # unbind, for indexing with x[t] makes the backward pass quadratic in time.
-    inputs = list(zip(projected.unbind(0), (None,) * len(x) if alive is None else alive.unbind(0), strict=True))
-    outputs = []
-    for x_t, alive_t in reversed(inputs) if reverse else inputs:
-        after = _advance(cell, weights, x_t, state)
-        output = after.h
-        if alive_t is not None:
-            after = state._make(torch.where(alive_t, new, old) for new, old in zip(after, state, strict=True))
-            output = torch.where(alive_t, output, 0)
-        state = after
-        outputs.append(output)
-    if reverse:
-        outputs.reverse()
-    return torch.stack(outputs), state
+    projected = equations.read(x.flatten(0, 1)).unflatten(0, (time, -1))  # time batch gate*hidden ...
+    inputs = projected.unbind(0)  # for indexing with x[t] makes the backward pass quadratic in time
+    outputs: list[Tensor | None] = [None] * time
+    states: list[State | None] = [None] * time
+    for t in reversed(range(time)) if reverse else range(time):
+        after = equations.step(inputs[t], state, t)
+        output = after[0]
+        if alive is not None:
+            lives = alive[t]
+            after = after._make(torch.where(lives, new, old) for new, old in zip(after, state, strict=True))
+            output = torch.where(lives, output, 0)
+        state, outputs[t], states[t] = after, output, after
+    if watch is not None:
+        watch.extend(after for after in states if after is not None)
+    return torch.stack([output for output in outputs if output is not None]), state
 
 
-def _advance(cell: Cell, weights: Weights, projected: Tensor, state: State) -> State:
-    """One time step. projected: W x_t + b_ih, (batch, gate*hidden)."""
-    recurrent = F.linear(state.h, weights.recurrent, weights.recurrent_bias)  # batch gate*hidden
-    count = len(cell.gates)
-    after = cell.step(cell.by_gate(projected.chunk(count, -1)), cell.by_gate(recurrent.chunk(count, -1)), state)
-    if getattr(after, "_fields", None) == cell.states:
-        return after
-    if not isinstance(after, State) or set(after._fields) != set(cell.states):
-        came = f"State({', '.join(after._fields)})" if isinstance(after, State) else type(after).__name__
-        expected = ", ".join(f"{name}=..." for name in cell.states)
-        raise ArgumentError(f"step of cell {cell.name!r} returned {came}; return State({expected})")
-    return cell.by_state(getattr(after, name) for name in cell.states)
+def advance(
+    cell: Cell,
+    weights: Weights,
+    x_t: Tensor,
+    state: State,
+    conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
+) -> State:
+    """One step. x_t: (batch, feature, ...). `run` on one step, without its time axis."""
+    equations = _Equations(cell, weights, conditions)
+    return equations.step(equations.read(x_t), state, 0)
 
 
-def _alive(lengths: Tensor, time: int) -> Tensor:
-    """Whether row b still has step t: (time, batch, 1)."""
-    return (torch.arange(time, device=lengths.device)[:, None] < lengths).unsqueeze(-1)
+class _Equations:
+    """A cell's equations with its weights in their places."""
+
+    def __init__(self, cell: Cell, weights: Weights, conditions: Conditions) -> None:
+        self.cell, self.weights, self.conditions = cell, weights, conditions
+        self.second: tuple[Callable[[Tensor], Tensor], ...] = ()
+        self.first = self.recurrent = (weights.recurrent, weights.recurrent_bias, weights.recurrent_gain)
+        if cell.second:
+            size = len(weights.input) // len(cell.gates)
+            rows = [tensor if tensor is None else tensor.split(size) for tensor in self.recurrent]
+            split = [[part if part is None else part[gate] for part in rows] for gate in range(len(cell.recurrent_gates))]
+            count = len(cell.recurrent_gates) - len(cell.second)
+            self.second = tuple(partial(self._project_again, *parts) for parts in split[count:])
+            self.first = tuple(None if part is None else part[: count * size] for part in self.recurrent)  # type: ignore[assignment]
+        self.vectors = tuple(_column(vector, weights.input.dim() - 2) for vector in weights.vectors)
+
+    def read(self, x: Tensor) -> Tensor:
+        """The input projections of x, (row, feature, ...): (row, gate*hidden, ...)."""
+        weights = self.weights
+        return _project(x, weights.input, weights.input_bias, weights.input_gain, len(self.cell.gates))
+
+    def step(self, projected: Tensor, before: State, t: int) -> State:
+        """One time step. projected: W x_t + b_ih, (batch, gate*hidden, ...)."""
+        cell, weights = self.cell, self.weights
+        before = self._begun_anew(before, t)
+        terms: list[Any] = [self._inputs(projected, t), self._recurrent(before[0]), before]
+        if weights.vectors:
+            terms.append(cell.by_vector(self.vectors))
+        after = self._checked(cell.step(*terms))
+        if weights.projection is not None:
+            shown = F.linear(after[0], weights.projection)
+            after = after._make((shown, *after[1:]))
+        if self.conditions.zoneout is None:
+            return after
+        return after._make(
+            new if kept is None else _keep(kept if isinstance(kept, float) else kept[t], old, new)
+            for kept, old, new in zip(self.conditions.zoneout, before, after, strict=True)
+        )
+
+    def _begun_anew(self, state: State, t: int) -> State:
+        resets, restart = self.conditions.resets, self.conditions.restart
+        if resets is None or restart is None:
+            return state
+        anew = _widen(resets[t], self.weights.input.dim() - 2)
+        return state._make(torch.where(anew, fresh, old) for fresh, old in zip(restart, state, strict=True))
+
+    def _inputs(self, projected: Tensor, t: int) -> Any:
+        parts = list(projected.chunk(len(self.cell.gates), 1))
+        if self.cell.reads_gaps:
+            gaps = self.conditions.gaps
+            passed = projected.new_ones(len(projected)) if gaps is None else gaps[t].to(projected.dtype)
+            parts.append(_widen(passed, projected.dim() - 2))
+        return self.cell.by_gate(parts)
+
+    def _recurrent(self, output: Tensor) -> Any:
+        count = len(self.cell.recurrent_gates) - len(self.second)
+        parts: tuple[Any, ...] = ()
+        if count and self.first[0] is not None:
+            weight, bias, gain = self.first
+            parts = _project(self._thinned(output), weight, bias, gain, count).chunk(count, 1)
+        return self.cell.by_recurrent_gate((*parts, *self.second))
+
+    def _project_again(self, weight: Tensor, bias: Tensor | None, gain: Tensor | None, value: Tensor) -> Tensor:
+        return _project(self._thinned(value), weight, bias, gain, 1)
+
+    def _thinned(self, value: Tensor) -> Tensor:
+        return value if self.conditions.dropout is None else value * self.conditions.dropout
+
+    def _checked(self, after: Any) -> State:
+        cell = self.cell
+        if getattr(after, "_fields", None) == cell.states:
+            return after  # type: ignore[no-any-return]
+        if not isinstance(after, State) or set(after._fields) != set(cell.states):
+            came = f"State({', '.join(after._fields)})" if isinstance(after, State) else type(after).__name__
+            expected = ", ".join(f"{name}=..." for name in cell.states)
+            raise ArgumentError(f"step of cell {cell.name!r} returned {came}; return State({expected})")
+        return cell.by_state(getattr(after, name) for name in cell.states)
+
+
+def _project(x: Tensor, weight: Tensor, bias: Tensor | None, gain: Tensor | None, gates: int) -> Tensor:
+    """W x + b, or with a gain  gain * normalised(W x) + b: each gate's units to mean 0 and variance 1 (Ba et al. 2016)."""
+    raw = bias if gain is None else None
+    if weight.dim() == 2:
+        product = F.linear(x, weight, raw)
+    else:
+        product = _CONVOLUTIONS[weight.dim()](x, weight, raw, padding="same")
+    if gain is None:
+        return product
+    by_gate = product.unflatten(1, (gates, -1))  # row gate hidden ...
+    centred = by_gate - by_gate.mean(2, keepdim=True)
+    normal = centred * (centred.square().mean(2, keepdim=True) + _EPSILON).rsqrt()
+    scaled = normal.flatten(1, 2) * _column(gain, weight.dim() - 2)
+    return scaled if bias is None else scaled + _column(bias, weight.dim() - 2)
+
+
+def _keep(kept: Tensor | float, old: Tensor, new: Tensor) -> Tensor:
+    """Zoneout (Krueger et al. 2017): units that stay as they were; in evaluation that share of each."""
+    return new + kept * (old - new) if isinstance(kept, float) else torch.where(kept, old, new)
+
+
+def _column(vector: Tensor, spatial: int) -> Tensor:
+    """One number per unit, against (batch, unit, ...)."""
+    return vector.view(-1, *([1] * spatial)) if spatial else vector
+
+
+def _widen(rows: Tensor, spatial: int) -> Tensor:
+    """One value per row, (..., batch), against (..., batch, unit, ...)."""
+    return rows.view(*rows.shape, 1, *([1] * spatial))

@@ -10,13 +10,21 @@ __all__ = ["Weights"]
 
 
 class Weights(NamedTuple):
-    """Dense projections of a cell, gate by gate in the order of `cell.gates`; torch's layout.
+    """What a cell's projections are made of, gate by gate in the order of the cell; torch's layout.
 
-    input: (gates * hidden, feature)      recurrent: (gates * hidden, hidden)
-    input_bias, recurrent_bias: (gates * hidden,) each, or None both.
+    input: (gates * hidden, feature), or with a convolution (gates * hidden, feature, *kernel)
+    recurrent: (recurrent gates * hidden, output), likewise; None for a cell without any
+    input_bias: (gates * hidden,); recurrent_bias: (recurrent gates * hidden,); None without biases
+    projection: (output, hidden), by which the output is made smaller; None: output is hidden
+    vectors: the cell's, (hidden,) each
+    input_gain, recurrent_gain: of layer normalisation, as the biases; None without it
     """
 
     input: Tensor
-    recurrent: Tensor
+    recurrent: Tensor | None = None
     input_bias: Tensor | None = None
     recurrent_bias: Tensor | None = None
+    projection: Tensor | None = None
+    vectors: tuple[Tensor, ...] = ()
+    input_gain: Tensor | None = None
+    recurrent_gain: Tensor | None = None

@@ -1,5 +1,21 @@
 """Layers: recurrences with parameters, over whole sequences."""
 
+from recurra.layers.convolutional import ConvGRU, ConvLSTM, ConvRecurrent
+from recurra.layers.dropin import GRU, LSTM, RNN
+from recurra.layers.noise import Noise
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.single import GRUCell, LSTMCell, RNNCell
 
-__all__ = ["Recurrent"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "ConvGRU",
+    "ConvLSTM",
+    "ConvRecurrent",
+    "GRUCell",
+    "LSTMCell",
+    "Noise",
+    "RNNCell",
+    "Recurrent",
+]

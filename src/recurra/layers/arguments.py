@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from recurra.errors import ArgumentError
+from collections.abc import Mapping, Sequence
 
-__all__ = ["check_count", "check_flag", "check_probability", "check_seed"]
+import torch
+
+from recurra.errors import ArgumentError, nearest
+
+__all__ = [
+    "check_count",
+    "check_dtype",
+    "check_flag",
+    "check_probability",
+    "check_seed",
+    "one_per_layer",
+    "one_per_state",
+]
 
 
 def check_count(name: str, value: object) -> None:
     """Raise ArgumentError unless value is an int of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ArgumentError(f"{name} is {value!r}; expected an int of at least 1")
+
+
+def check_dtype(value: torch.dtype | None) -> None:
+    """Raise ArgumentError unless value is None or a floating-point type."""
+    if value is not None and not value.is_floating_point:
+        raise ArgumentError(f"dtype is {value}; expected a floating-point type, as torch.float32")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -31,3 +49,35 @@ def check_seed(value: object) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise ArgumentError(f"seed is {value!r}; expected an int of at least 0, or None for torch's global generator")
+
+
+def one_per_layer(name: str, value: int | Sequence[int], num_layers: int) -> tuple[int, ...]:
+    """A count for each layer: of one int for all, or of a sequence with one each.
+
+    Raises ArgumentError for anything else.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != num_layers:
+            raise ArgumentError(
+                f"{name} is {list(value)!r}, num_layers is {num_layers}; pass one int, or one for each layer"
+            )
+        for layer, count in enumerate(value):
+            check_count(f"{name}[{layer}]", count)
+        return tuple(value)
+    check_count(name, value)
+    return (value,) * num_layers  # type: ignore[return-value]  # an int, checked
+
+
+def one_per_state(name: str, value: float | Mapping[str, float], states: Sequence[str]) -> tuple[float, ...]:
+    """A probability for each state: of one number for all, or of a mapping with those that are not 0.
+
+    Raises ArgumentError for anything else.
+    """
+    if isinstance(value, Mapping):
+        for state, probability in value.items():
+            if state not in states:
+                raise ArgumentError(f"{name} names the state {state!r}; {nearest(str(state), states)}")
+            check_probability(f"{name}[{state!r}]", probability)
+        return tuple(float(value.get(state, 0.0)) for state in states)
+    check_probability(name, value)
+    return (float(value),) * len(states)

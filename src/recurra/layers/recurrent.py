@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell, State, get_cell
-from recurra.engines import Weights, choose, get_engine
-from recurra.errors import ArgumentError, Notice
-from recurra.layers.arguments import check_count, check_flag, check_probability, check_seed
-from recurra.layers.packing import pack_like, unpack
-from recurra.layers.shapes import check_sequence, check_state, check_step, read_lengths
+from recurra.engines import Choice, Conditions, choose
+from recurra.errors import ArgumentError
+from recurra.layers.arguments import check_dtype
+from recurra.layers.building import make_stack
+from recurra.layers.forms import Sequences, read_per_step, read_sequences
+from recurra.layers.initialising import initialise
+from recurra.layers.noise import Noise, draw_mask
+from recurra.layers.options import Initializer
+from recurra.layers.shapes import check_sequence, check_step
+from recurra.layers.stack import Passage, needs
+from recurra.layers.states import StateLayout
 
 __all__ = ["Recurrent"]
+
+_UNSAID = ("seed", "device", "dtype")
 
 
 class Recurrent(nn.Module):
@@ -27,16 +34,41 @@ class Recurrent(nn.Module):
         h_t = step(W_ih x_t + b_ih, W_hh h_(t-1) + b_hh, state_(t-1))
 
     cell: a name from `recurra.cells.list_cells()`, a Cell subclass, or a cell.
-    input_size, hidden_size: features of x and of the output.
+    input_size: features of x.
+    hidden_size: units of every layer, or a sequence with one number each.
     num_layers: recurrences on top of each other; each reads the outputs of the one below.
-    bias: whether the two projections have biases.
+    bias: whether the projections have biases.
     batch_first: x and y are (batch, time, feature) and not (time, batch, feature); states are the same either way.
     dropout: probability with which elements between two layers are zeroed in training.
     bidirectional: a second recurrence per layer reads from the end; outputs are joined, 2 * hidden_size.
+
+    Dropped for a whole sequence at a time, in training only (Gal & Ghahramani 2016):
+    input_dropout: probability for each feature that a layer reads.
+    recurrent_dropout: probability for each unit that recurrent projections read, in the same units at every step.
+    weight_dropout: probability for each recurrent weight (DropConnect; Merity et al. 2018).
+
+    zoneout: probability with which a unit keeps its state, drawn at every step; in evaluation that share of each is
+        kept (Krueger et al. 2017). For all states, or by state: {"h": 0.05, "c": 0.5}.
+    layer_norm: normalise each gate's two projections over its units, gain * (W x - mean) / deviation + b (Ba et al.
+        2016, but for their norm of the memory c). The gains are the parameters gain_ih and gain_hh.
+    weight_norm: learn length and direction of each row of weight_ih and weight_hh apart (Salimans & Kingma 2016).
+    residual: add a layer's input to its output, from the second layer on.
+    learn_initial_state: begin with learned values, one per unit, and not with zeros.
+    forget_bias: initial bias of the gate that keeps the memory; 1 holds on to it at first (Jozefowicz et al. 2015).
+    initializer: "torch", uniform within 1/sqrt(hidden_size); "orthogonal", "glorot" or "identity", for recurrent
+        weights, with Glorot's for the others and biases 0; or a function(name, gate, block) that fills the rows of one
+        gate in place.
+    proj_size: features of the output, if it is to be smaller than hidden_size (Sak et al. 2014).
+    dilation: a step reads the state of so many steps ago (Chang et al. 2017): for every layer, or one number each.
+    checkpoint: keep what backpropagation needs for one segment at a time and compute it again: memory for the square
+        root of the time steps and a third more work. True: segments of sqrt(T) steps; a number: of so many.
     seed: initial weights come from this seed alone; None: from torch's global generator. `seed=0` gives what
         torch.manual_seed(0) gives, on any device.
 
-    Raises ArgumentError for any invalid argument. Dropout with one layer does nothing, which a Notice says.
+    Masks are drawn from torch's global generator, whichever engine runs.
+
+    Raises ArgumentError for any invalid argument, and for an option that means nothing for the cell. An option that does
+    nothing with one layer is told of by a Notice.
 
     >>> layer = Recurrent("lstm", 3, 8, seed=0)
     >>> y, state = layer(torch.zeros(5, 2, 3))  # time batch feature
@@ -47,37 +79,58 @@ class Recurrent(nn.Module):
     torch.Size([2, 8])
     """
 
+    _space: tuple[str, ...] = ()  # names of the axes behind the features
+    _kernel: tuple[int, ...] = ()
+
     def __init__(
         self,
         cell: str | type[Cell] | Cell,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         *,
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        layer_norm: bool = False,
+        weight_norm: bool = False,
+        residual: bool = False,
+        learn_initial_state: bool = False,
+        forget_bias: float | None = None,
+        initializer: Initializer = "torch",
+        proj_size: int = 0,
+        dilation: int | Sequence[int] = 1,
+        checkpoint: bool | int = False,
         seed: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.cell = get_cell(cell)
-        for name, count in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            check_count(name, count)
-        for name, flag in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
-            check_flag(name, flag)
-        check_probability("dropout", dropout)
-        check_seed(seed)
-        if dropout and num_layers == 1:
-            warnings.warn(f"dropout={dropout} acts between layers, and num_layers is 1: it does nothing", Notice, 2)
-        if dtype is not None and not dtype.is_floating_point:
-            raise ArgumentError(f"dtype is {dtype}; expected a floating-point type, as torch.float32")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.seed = seed
-        self._create(device, dtype)
+        self.input_dropout, self.recurrent_dropout = input_dropout, recurrent_dropout
+        self.weight_dropout, self.zoneout = weight_dropout, zoneout
+        self.layer_norm, self.weight_norm, self.residual = layer_norm, weight_norm, residual
+        self.learn_initial_state, self.forget_bias, self.initializer = learn_initial_state, forget_bias, initializer
+        self.proj_size, self.dilation, self.checkpoint, self.seed = proj_size, dilation, checkpoint, seed
+        check_dtype(dtype)
+        self._stack = make_stack(self, self._kernel)
+        recurrences = self._stack.recurrences
+        self._layout = StateLayout(
+            self.cell,
+            [recurrence.widths() for recurrence in recurrences[:: self.num_directions]],
+            directions=self.num_directions,
+            dilations=self._stack.dilations,
+        )
+        for recurrence in recurrences:
+            for name, shape, _ in recurrence.shapes():
+                self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
     @property
@@ -85,55 +138,69 @@ class Recurrent(nn.Module):
         """2 if bidirectional, else 1."""
         return 2 if self.bidirectional else 1
 
+    @property
+    def output_size(self) -> int:
+        """Features of y, over both directions."""
+        return self._stack.recurrences[-1].output_size * self.num_directions
+
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, uniform within 1/sqrt(hidden_size) of 0, as torch.nn's recurrences do."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
-        with torch.no_grad():
-            for parameter in self.parameters():
-                if generator is None or parameter.is_meta:
-                    parameter.uniform_(-bound, bound)
-                else:
-                    drawn = torch.empty(parameter.shape, dtype=parameter.dtype)  # on the CPU: the same on any device
-                    parameter.copy_(drawn.uniform_(-bound, bound, generator=generator))
+        """Draw all parameters anew, as when the layer was built."""
+        parameters = [
+            (name, getattr(self, name), role)
+            for recurrence in self._stack.recurrences
+            for name, _, role in recurrence.shapes()
+        ]
+        initialise(
+            self.cell,
+            parameters,
+            initializer=self.initializer,
+            forget_bias=self.forget_bias,
+            generator=None if self.seed is None else torch.Generator().manual_seed(self.seed),
+        )
 
     def forward(
         self,
         x: Tensor | PackedSequence,
-        state: State | tuple[Tensor, ...] | None = None,
+        state: State | tuple[Any, ...] | None = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
-    ) -> tuple[Tensor | PackedSequence, State]:
+        mask: Tensor | None = None,
+        resets: Tensor | None = None,
+        gaps: Tensor | None = None,
+        noise: Noise | None = None,
+    ) -> tuple[Any, State]:
         """Outputs of every time step, and the state after the last.
 
-        x: (time, batch, feature), or (batch, time, feature) if batch_first; or unbatched, (time, feature); or packed.
-        state: where to begin, (layers*directions, batch, hidden) per field; None: zeros.
-        lengths: steps of each row, 0 to time; None: all. Outputs past a row's end are 0, its final state is the one
-            at its end, and the reverse direction begins there. What x holds past the end does not matter.
-        Returns (y, state): y in the form of x with hidden_size * directions features, the state in the form given.
+        x: (time, batch, feature), or (batch, time, feature) if batch_first; or unbatched, (time, feature); or packed;
+            or nested, its rows (steps, feature).
+        state: where to begin, (layers*directions, batch, hidden) per field; None: zeros, or what was learned.
+        lengths: steps of each row, 0 to time, on any device; None: all. Outputs past a row's end are 0, its final state
+            is the one at its end, and the reverse direction begins there. What x holds past the end does not matter.
+        mask: the same as (time, batch), batch first if x is: True where a row has a step.
+        resets: True where a row begins anew, in the shape of mask: what came before that step is forgotten.
+        gaps: time that passed since the step before, in the shape of mask, for a cell that reads it; None: 1.
+        noise: what `draw_noise` drew, to drop the same in several calls; None: drawn anew in training.
+        Returns (y, state): y in the form of x with the features of the output, the state in the form given.
         Raises ArgumentError if a shape, dtype, device or length does not fit.
         """
-        if isinstance(x, PackedSequence):
-            return self._forward_packed(x, state, lengths)
-        weight = self._weights(0, 0).input
-        check_sequence(x, input_size=self.input_size, batch_first=self.batch_first, weight=weight)
-        if x.dim() == 2:
-            initial = self._initial(state, x, None)
-            widened = initial._make(part.unsqueeze(1) for part in initial)
-            y, last = self._run(x.unsqueeze(1), widened, read_lengths(lengths, batch=1, time=len(x)))
-            return y.squeeze(1), last._make(part.squeeze(1) for part in last)
-        if self.batch_first:
-            x = x.transpose(0, 1)
-        time, batch, _ = x.shape
-        y, last = self._run(x, self._initial(state, x, batch), read_lengths(lengths, batch=batch, time=time))
-        return (y.transpose(0, 1) if self.batch_first else y), last
+        y, last = self._call(x, state, lengths, mask, resets, gaps, noise)
+        return y, last
 
-    def step(self, x_t: Tensor, state: State | tuple[Tensor, ...] | None = None) -> tuple[Tensor, State]:
+    def step(
+        self,
+        x_t: Tensor,
+        state: State | tuple[Any, ...] | None = None,
+        *,
+        gaps: Tensor | None = None,
+        noise: Noise | None = None,
+    ) -> tuple[Tensor, State]:
         """One time step, for streams; step by step equals the whole sequence.
 
         x_t: (batch, feature) or (feature,).
         state: what the last step returned; None at the beginning.
-        Returns (y_t, state): (batch, hidden) or (hidden,), and the state to pass to the next step.
+        gaps: time that passed since the step before, (batch,) or a number's tensor without a batch.
+        noise: as for a whole sequence.
+        Returns (y_t, state): (batch, output) or (output,), and the state to pass to the next step.
         Raises ArgumentError if a shape does not fit or the layer is bidirectional.
         """
         if self.bidirectional:
@@ -141,19 +208,60 @@ class Recurrent(nn.Module):
                 "step was called on a bidirectional layer, whose outputs depend on the future; "
                 "call the layer on the whole sequence, or build it with bidirectional=False"
             )
-        check_step(x_t, input_size=self.input_size, weight=self._weights(0, 0).input)
-        batch = len(x_t) if x_t.dim() == 2 else None
-        initial = self._initial(state, x_t, batch)
-        if batch is not None:
-            y, last = self._run(x_t.unsqueeze(0), initial, None)
-            return y.squeeze(0), last
-        y, last = self._run(x_t[None, None], initial._make(part.unsqueeze(1) for part in initial), None)
-        return y[0, 0], last._make(part.squeeze(1) for part in last)
+        check_step(x_t, input_size=self.input_size, weight=self._any_weight(), space=self._space)
+        batched = x_t.dim() == 2 + len(self._space)
+        x = x_t.unsqueeze(0) if batched else x_t[None, None]
+        batch = (len(x_t),) if batched else ()
+        sequences = Sequences(x, None, batch, False, lambda y: y.squeeze(0) if batched else y[0, 0])
+        y, last = self._run(sequences, state, None, None if gaps is None else gaps.unsqueeze(0), noise)
+        return sequences.restore(y), last
 
-    def initial_state(self, batch: int | None = None) -> State:
-        """The zeros that a sequence begins with: (layers*directions, batch, hidden), without batch if None."""
-        weight = self._weights(0, 0).input
-        return self.cell.by_state(weight.new_zeros(self._state_shape(batch)) for _ in self.cell.states)
+    def initial_state(self, batch: int | None = None, *, space: tuple[int, ...] = ()) -> State:
+        """What a sequence begins with, zeros or what was learned: (layers*directions, batch, hidden), without batch if
+        None. space: sizes of the axes behind the features, where a step has any."""
+        return self._begin(self._any_weight(), () if batch is None else (batch,), space)
+
+    def draw_noise(self, batch: int) -> Noise:
+        """One draw of what is dropped for a whole sequence, to be passed to several calls: chunks of one sequence, or
+        its steps. From torch's global generator."""
+        like, flat = self._any_weight(), [1] * len(self._space)
+        recurrences = self._stack.recurrences
+        return Noise(
+            tuple(
+                draw_mask(self.input_dropout, (batch, recurrence.features, *flat), like)
+                for recurrence in recurrences[:: self.num_directions]
+            ),
+            tuple(
+                draw_mask(self.recurrent_dropout, (batch, recurrence.output_size, *flat), like)
+                for recurrence in recurrences
+            ),
+            tuple(
+                draw_mask(self.weight_dropout, recurrence.recurrent_shape(), like)
+                for recurrence in recurrences
+            ),
+        )
+
+    def watch(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | tuple[Any, ...] | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        mask: Tensor | None = None,
+        resets: Tensor | None = None,
+        gaps: Tensor | None = None,
+        noise: Noise | None = None,
+    ) -> tuple[Any, State, list[list[State]]]:
+        """What a call returns, and the state after each step of each recurrence, in the order of x: (batch, hidden) per
+        field. By the reference engine, whatever is asked for; recurrences are counted layer by layer, then by direction.
+
+        Raises ArgumentError as a call does, or for a dilated layer.
+        """
+        if max(self._stack.dilations) > 1:
+            raise ArgumentError("watch was called on a dilated layer, whose slots have no common state; use dilation=1")
+        watched: list[list[State]] = [[] for _ in self._stack.recurrences]
+        y, last = self._call(x, state, lengths, mask, resets, gaps, noise, watched)
+        return y, last, watched
 
     def explain(self) -> str:
         """Which engine runs each layer here and now, and why; one line per layer.
@@ -163,7 +271,8 @@ class Recurrent(nn.Module):
         ...     print(Recurrent("gru", 1, 2).explain())
         layer 0: gru by reference (asked for by name)
         """
-        choice = choose(self.cell)
+        drops = torch.ones(1) if self.recurrent_dropout and self.training else None
+        choice = self._choose(Passage("", torch.empty(0), noise=Noise((), (drops,), ())))
         both = ", both directions" if self.bidirectional else ""
         return "\n".join(
             f"layer {layer}: {self.cell.name}{both} by {choice.engine} ({choice.why})"
@@ -173,69 +282,77 @@ class Recurrent(nn.Module):
     def extra_repr(self) -> str:
         """The constructor's arguments, those that differ from the defaults."""
         said = [repr(self.cell.name), str(self.input_size), str(self.hidden_size)]
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
-        said += [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
+        parameters = inspect.signature(Recurrent.__init__).parameters.values()
+        named = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _UNSAID}
+        said += [f"{name}={getattr(self, name)}" for name, usual in named.items() if getattr(self, name) != usual]
         return ", ".join(said)
 
-    def _create(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
-        """Empty parameters, in torch's order, by which initial values are drawn."""
-        rows = len(self.cell.gates) * self.hidden_size
-        for layer in range(self.num_layers):
-            features = self.input_size if layer == 0 else self.hidden_size * self.num_directions
-            for direction in range(self.num_directions):
-                shapes: dict[str, tuple[int, ...]] = {
-                    "weight_ih": (rows, features),
-                    "weight_hh": (rows, self.hidden_size),
-                }
-                if self.bias:
-                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-                for name, shape in shapes.items():
-                    empty = torch.empty(shape, device=device, dtype=dtype)
-                    self.register_parameter(_parameter_name(name, layer, direction), nn.Parameter(empty))
+    def _call(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | tuple[Any, ...] | None,
+        lengths: Tensor | Sequence[int] | None,
+        mask: Tensor | None,
+        resets: Tensor | None,
+        gaps: Tensor | None,
+        noise: Noise | None,
+        watched: list[list[State]] | None = None,
+    ) -> tuple[Any, State]:
+        """A whole sequence, in whatever form."""
+        weight, rank = self._any_weight(), 3 + len(self._space)
+        check_sequence(x, input_size=self.input_size, batch_first=self.batch_first, weight=weight, space=self._space)
+        sequences = read_sequences(x, rank=rank, batch_first=self.batch_first, lengths=lengths, mask=mask)
+        resets = read_per_step("resets", resets, sequences)
+        if resets is not None and resets.dtype != torch.bool:
+            raise ArgumentError(f"resets has dtype {resets.dtype}; expected booleans, True where a row begins anew")
+        gaps = read_per_step("gaps", gaps, sequences)
+        y, last = self._run(sequences, state, resets, gaps, noise, watched)
+        return sequences.restore(y), last
 
-    def _weights(self, layer: int, direction: int) -> Weights:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
-        return Weights(*(getattr(self, _parameter_name(name, layer, direction)) for name in names))
+    def _run(
+        self,
+        sequences: Sequences,
+        state: State | tuple[Any, ...] | None,
+        resets: Tensor | None,
+        gaps: Tensor | None,
+        noise: Noise | None,
+        watched: list[list[State]] | None = None,
+    ) -> tuple[Tensor, State]:
+        """The stack over sequences in the one form."""
+        if gaps is not None and not self.cell.reads_gaps:
+            raise ArgumentError(f"gaps was passed; cell {self.cell.name!r} reads no time gaps, 'cfc' does")
+        x, batch = sequences.x, sequences.batch
+        if not self.training:
+            noise = None
+        elif noise is None and (self.input_dropout or self.recurrent_dropout or self.weight_dropout):
+            noise = self.draw_noise(x.shape[1])
+        passage = Passage("reference", x, sequences.lengths, resets, gaps, noise, watched)
+        if watched is None:
+            passage = passage._replace(engine=self._choose(passage).engine)
+        start = self._begin(x, (x.shape[1],), tuple(x.shape[3:])) if state is None else self._given(state, x, batch)
+        y, finals = self._stack.run(self, passage, self._layout.split(start))
+        last = self._layout.join(finals)
+        return y, last if batch else last.map(lambda part: part.squeeze(1))
 
-    def _run(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """All layers and directions. x: (time, batch, feature)."""
-        run = get_engine(choose(self.cell).engine).run
-        finals: list[State] = []
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(self.num_directions):
-                start = state._make(part[len(finals)] for part in state)  # batch hidden, per field
-                weights = self._weights(layer, direction)
-                y, final = run(self.cell, weights, x, start, lengths=lengths, reverse=direction == 1)
-                outputs.append(y)
-                finals.append(final)
-            x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]  # time batch directions*hidden
-            if self.dropout and layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
-        return x, state._make(torch.stack(parts) for parts in zip(*finals, strict=True))
+    def _choose(self, passage: Passage) -> Choice:
+        drops = None if passage.noise is None else passage.noise.states[0]
+        zoneout = self._stack.zoneout if any(self._stack.zoneout) else None
+        asked = Conditions(passage.lengths, passage.resets, None, passage.gaps, drops, zoneout)
+        return choose(self.cell, needs(self._stack, asked))
 
-    def _forward_packed(
-        self, packed: PackedSequence, state: State | tuple[Tensor, ...] | None, lengths: Tensor | Sequence[int] | None
-    ) -> tuple[PackedSequence, State]:
-        if lengths is not None:
-            raise ArgumentError("lengths was passed with a packed x, which holds its own; pass one of them")
-        x, steps = unpack(packed)
-        check_sequence(x, input_size=self.input_size, batch_first=False, weight=self._weights(0, 0).input)
-        time, batch, _ = x.shape
-        y, last = self._run(x, self._initial(state, x, batch), read_lengths(steps, batch=batch, time=time))
-        return pack_like(y, steps, packed), last
+    def _begin(self, like: Tensor, batch: tuple[int, ...], space: tuple[int, ...]) -> State:
+        """What a sequence begins with where no state is given."""
+        zeros = self._layout.zeros(like, batch, space)
+        if not self.learn_initial_state:
+            return zeros
+        starts = zip(self._stack.recurrences, self._layout.split(zeros), strict=True)
+        return self._layout.join([recurrence.initial(self, part) for recurrence, part in starts])
 
-    def _initial(self, state: State | tuple[Tensor, ...] | None, x: Tensor, batch: int | None) -> State:
-        shape = self._state_shape(batch)
-        if state is None:
-            return self.cell.by_state(x.new_zeros(shape) for _ in self.cell.states)
-        return check_state(state, self.cell, expected=shape, x=x)
+    def _given(self, state: State | tuple[Any, ...], x: Tensor, batch: tuple[int, ...]) -> State:
+        """The state given, with its batch axis."""
+        given = self._layout.check(state, x, batch, tuple(x.shape[3:]))
+        return given if batch else given.map(lambda part: part.unsqueeze(1))
 
-    def _state_shape(self, batch: int | None) -> tuple[int, ...]:
-        stacked = self.num_layers * self.num_directions
-        return (stacked, self.hidden_size) if batch is None else (stacked, batch, self.hidden_size)
-
-
-def _parameter_name(name: str, layer: int, direction: int) -> str:
-    """torch's: weight_ih_l0, weight_ih_l0_reverse."""
-    return f"{name}_l{layer}{'_reverse' if direction else ''}"
+    def _any_weight(self) -> Tensor:
+        weight: Tensor = getattr(self, self._stack.recurrences[0].named("weight_ih"))
+        return weight

@@ -7,6 +7,6 @@ def test_my_cell():
 """
 
 from recurra.testing.comparing import assert_lawful, assert_within_rounding
-from recurra.testing.conformance import check_cell, list_checks
+from recurra.testing.conformance import check_cell, list_checks, list_options
 
-__all__ = ["assert_lawful", "assert_within_rounding", "check_cell", "list_checks"]
+__all__ = ["assert_lawful", "assert_within_rounding", "check_cell", "list_checks", "list_options"]

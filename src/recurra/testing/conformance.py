@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from recurra.cells import Cell, get_cell
-from recurra.engines import available, engine
+from recurra.engines import engine
 from recurra.errors import ArgumentError, nearest
 from recurra.testing import declaring, differentiating, passing
+from recurra.testing.options import OPTIONS, fits
+from recurra.testing.sampling import Subject
 
-__all__ = ["check_cell", "list_checks"]
+__all__ = ["check_cell", "list_checks", "list_options"]
 
-_Check = Callable[[Cell], None]
+_Check = Callable[[Subject], None]
+_DECLARING: dict[str, _Check] = {check.__name__: check for check in declaring.CHECKS}
 _PASSING: dict[str, _Check] = {check.__name__: check for check in passing.CHECKS}
-_CHECKS: dict[str, _Check] = {
-    check.__name__: check for check in (*declaring.CHECKS, *passing.CHECKS, *differentiating.CHECKS)
-}
+_CHECKS = _DECLARING | _PASSING | {check.__name__: check for check in differentiating.CHECKS}
 
 
 def list_checks() -> list[str]:
@@ -23,7 +24,14 @@ def list_checks() -> list[str]:
     return list(_CHECKS)
 
 
-def check_cell(cell: str | type[Cell] | Cell, *, checks: list[str] | None = None) -> list[str]:
+def list_options() -> list[str]:
+    """The names of the options of a layer under which a cell can be checked."""
+    return list(OPTIONS)
+
+
+def check_cell(
+    cell: str | type[Cell] | Cell, *, checks: list[str] | None = None, option: str | None = None
+) -> list[str]:
     """Check that a cell is what a layer, an engine or an export may take it for.
 
     Its parameters, shapes and messages; whole sequences against chunks and steps; padding against single sequences;
@@ -31,9 +39,11 @@ def check_cell(cell: str | type[Cell] | Cell, *, checks: list[str] | None = None
 
     cell: a name, a Cell subclass or a cell.
     checks: names from `list_checks()`; None: all of them.
-    Returns the names of the checks that ran: all but those that the cell's `exempt` names.
+    option: one of `list_options()`: run the checks of passing through time and of derivatives in a layer with it.
+    Returns the names of the checks that ran: all but those that the cell's `exempt` names; none where the option means
+    nothing for the cell, which the layer then refused in words.
     Raises AssertionError, which names the cell and the check, at the first that fails; ArgumentError for a name of
-    no check.
+    no check or no option.
 
     >>> check_cell("lstm", checks=["the_future_never_changes_the_past"])
     ['the_future_never_changes_the_past']
@@ -42,16 +52,38 @@ def check_cell(cell: str | type[Cell] | Cell, *, checks: list[str] | None = None
     for name in (*(checks or ()), *cell.exempt):
         if name not in _CHECKS:
             raise ArgumentError(f"check {name!r} is unknown; {nearest(name, _CHECKS)}")
-    ran = [name for name in (_CHECKS if checks is None else checks) if name not in cell.exempt]
+    if option is not None and option not in OPTIONS:
+        raise ArgumentError(f"option {option!r} is unknown; {nearest(option, OPTIONS)}")
+    if option is not None and not fits(cell, option):
+        return []
+    subject = Subject(cell, OPTIONS[option] if option else {})
+    wanted = [name for name in (_CHECKS if checks is None else checks) if not (option and name in _DECLARING)]
+    ran = [name for name in wanted if name not in cell.exempt]
     for name in ran:
-        for engine_name in available(cell) if name in _PASSING else ("auto",):
-            _run(name, cell, engine_name)
+        for engine_name in _engines(subject) if name in _PASSING else ("auto",):
+            _run(name, subject, engine_name)
     return ran
 
 
-def _run(name: str, cell: Cell, engine_name: str) -> None:
+def _engines(subject: Subject) -> list[str]:
+    """Those that can run it, in evaluation mode as the checks of passing do."""
+    layer, found = subject.layer(), []
+    for name in ("torch", "reference"):
+        with engine(name):
+            try:
+                layer.explain()
+            except ArgumentError:
+                continue
+            found.append(name)
+    return found
+
+
+def _run(name: str, subject: Subject, engine_name: str) -> None:
     try:
         with engine(engine_name):
-            _CHECKS[name](cell)
+            _CHECKS[name](subject)
     except Exception as error:
-        raise AssertionError(f"cell {cell.name!r} fails {name} (engine {engine_name!r}): {error}") from error
+        under = f" with {dict(subject.options)}" if subject.options else ""
+        raise AssertionError(
+            f"cell {subject.cell.name!r}{under} fails {name} (engine {engine_name!r}): {error}"
+        ) from error

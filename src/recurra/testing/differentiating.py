@@ -1,16 +1,17 @@
-"""Checks of derivatives, and of every engine against the reference."""
+"""Checks of derivatives, and of the engine that a layer takes by itself against the reference."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell
-from recurra.engines import available, engine
+from recurra.engines import engine
+from recurra.layers import Recurrent
 from recurra.testing.comparing import assert_lawful, assert_that
-from recurra.testing.sampling import draw, draw_state, make_layer, run_with_gradients
+from recurra.testing.sampling import Subject, draw, draw_state, run_with_gradients
 
 __all__ = ["CHECKS"]
 
@@ -18,51 +19,60 @@ _LENGTHS = (3, 0, 2)
 _SIZES = ((1, 1, 1, 1), (7, 3, 2, 7), (4, 5, 3, 3), (12, 2, 1, 17))  # time batch input hidden
 
 
-def gradients_are_right(cell: Cell) -> None:
-    """Of the reference in float64, by finite differences, ragged and in both directions."""
-    _check_numerically(cell, torch.autograd.gradcheck)
+def gradients_are_right(subject: Subject) -> None:
+    """Of the reference in float64, by finite differences, ragged and in both directions, in training mode."""
+    _check_numerically(subject, torch.autograd.gradcheck)
 
 
-def second_gradients_are_right(cell: Cell) -> None:
+def second_gradients_are_right(subject: Subject) -> None:
     """Likewise."""
-    _check_numerically(cell, torch.autograd.gradgradcheck)
+    _check_numerically(subject, torch.autograd.gradgradcheck)
 
 
-def _check_numerically(cell: Cell, check: Any) -> None:
-    layer = make_layer(cell, input_size=2, hidden_size=2, bidirectional=True)
+def _check_numerically(subject: Subject, check: Any) -> None:
+    layer: Any = subject.layer(2, 3 if subject.options else 2, bidirectional=True)  # 2 units normalised are 1 and -1
     x, start = draw(max(_LENGTHS), len(_LENGTHS), 2).requires_grad_(), draw_state(layer, len(_LENGTHS))
+    layer.train()
     names = [name for name, _ in layer.named_parameters()]
 
     def results(x: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
         state = start._make(values[: len(start)])
         weights = dict(zip(names, values[len(start) :], strict=True))
+        torch.manual_seed(5)  # what is dropped must be the same each time
         y, last = torch.func.functional_call(layer, weights, (x, state), {"lengths": _LENGTHS})
         return (y, *last)
 
     inputs = [x, *(part.requires_grad_() for part in start), *layer.parameters()]
-    with engine("reference"):
-        assert_that(check(results, inputs), "a derivative differs from finite differences")
+    # Of a plain cell every element; under options a random direction through all of them, which is as sharp.
+    with engine("reference"), torch.random.fork_rng(devices=[]):
+        fast = bool(subject.options)
+        assert_that(check(results, inputs, fast_mode=fast), "a derivative differs from finite differences")
 
 
-def engines_equal_the_reference(cell: Cell) -> None:
+def engines_equal_the_reference(subject: Subject) -> None:
     """Outputs, final states and every gradient, by the law err(kernel) <= 2 err(plain float32) + floor."""
-    for time, batch, features, hidden in _SIZES:
-        shape = {"input_size": features, "hidden_size": hidden, "num_layers": 2, "bidirectional": True}
-        exact_layer: Any = make_layer(cell, **shape)  # type: ignore[arg-type]
-        single_layer: Any = make_layer(cell, **shape).float()  # type: ignore[arg-type]
-        exact_layer.load_state_dict(single_layer.state_dict())
-        x, start = draw(time, batch, features).float(), draw_state(single_layer, batch)
-        doubled = start._make(part.double() for part in start)
-        for lengths in (None, [(row * 5 + 2) % (time + 1) for row in range(batch)]):
-            with engine("reference"):
-                exact = run_with_gradients(exact_layer, x.double(), doubled, lengths)
-                plain = run_with_gradients(single_layer, x, start, lengths)
-            for name in available(cell):
-                with engine(name):
-                    found = run_with_gradients(single_layer, x, start, lengths)
-                for what, result in found.items():
-                    where = f"{what} by engine {name!r} with time {time}, batch {batch}, lengths {lengths}"
-                    assert_lawful(result, plain[what], exact[what], where)
+    for training in (False, True) if subject.options else (False,):
+        for time, batch, features, hidden in _SIZES[1:] if subject.options else _SIZES:
+            named = {"num_layers": 2, "bidirectional": True}
+            exact_layer = subject.layer(features, hidden, **named).train(training)
+            single_layer = subject.layer(features, hidden, **named).float().train(training)
+            exact_layer.load_state_dict(single_layer.state_dict())
+            _compare(exact_layer, single_layer, draw(time, batch, features).float())
+
+
+def _compare(exact_layer: Recurrent, single_layer: Recurrent, x: Tensor) -> None:
+    time, batch = x.shape[:2]
+    start = draw_state(copy.deepcopy(single_layer).eval(), batch)
+    doubled = start._make(part.double() for part in start)
+    for lengths in (None, [(row * 5 + 2) % (time + 1) for row in range(batch)]):
+        with engine("reference"):
+            exact = run_with_gradients(exact_layer, x.double(), doubled, lengths)
+            plain = run_with_gradients(single_layer, x, start, lengths)
+        with engine("auto"):
+            found = run_with_gradients(single_layer, x, start, lengths)
+        for what, result in found.items():
+            where = f"{what} with time {time}, batch {batch}, lengths {lengths}, training {single_layer.training}"
+            assert_lawful(result, plain[what], exact[what], where)
 
 
 CHECKS = (gradients_are_right, second_gradients_are_right, engines_equal_the_reference)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra.cells import Cell, State
+from recurra.errors import Notice
 from recurra.layers import Recurrent
 
-__all__ = ["HIDDEN", "INPUT", "draw", "draw_like", "draw_state", "make_layer", "run_with_gradients"]
+__all__ = ["HIDDEN", "INPUT", "Subject", "draw", "draw_like", "draw_state", "run_with_gradients"]
 
 INPUT, HIDDEN = 2, 7  # odd and unequal: an axis taken for another must fail
 
 
-def make_layer(
-    cell: Cell,
-    *,
-    input_size: int = INPUT,
-    hidden_size: int = HIDDEN,
-    num_layers: int = 1,
-    bidirectional: bool = False,
-    bias: bool = True,
-    dtype: torch.dtype = torch.float64,
-) -> Recurrent:
-    """A layer of the cell with fixed weights."""
-    return Recurrent(
-        cell, input_size, hidden_size, num_layers, bidirectional=bidirectional, bias=bias, seed=0, dtype=dtype
-    )
+class Subject(NamedTuple):
+    """What is checked: a cell, under options of the layer."""
+
+    cell: Cell
+    options: Mapping[str, Any] = {}
+
+    def layer(self, input_size: int = INPUT, hidden_size: int = HIDDEN, **arguments: Any) -> Recurrent:
+        """A layer of the cell with fixed weights, in evaluation mode: float64 if nothing else is asked for."""
+        arguments = {"seed": 0, "dtype": torch.float64, **self.options, **arguments}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # residual with one layer does nothing, here on purpose
+            return Recurrent(self.cell, input_size, hidden_size, **arguments).eval()
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
@@ -42,17 +43,24 @@ def draw_like(tensor: Tensor, seed: int) -> Tensor:
 
 
 def draw_state(layer: Recurrent, batch: int) -> State:
-    """A state within (-1, 1), where every bounded cell's state lies."""
-    zeros = layer.initial_state(batch)
-    return zeros._make(draw_like(part, seed=10 + index).tanh() for index, part in enumerate(zeros))
+    """A state that the layer can be in: the one after some random steps."""
+    weight = next(iter(layer.parameters()))
+    with torch.no_grad():
+        _, state = layer(draw(3, batch, layer.input_size, seed=10).to(weight))
+    return state  # type: ignore[no-any-return]
 
 
 def run_with_gradients(layer: Recurrent, x: Tensor, state: State, lengths: Any = None) -> dict[str, Tensor]:
-    """Outputs, final states, and the gradients of a random weighted sum of them, by name."""
+    """Outputs, final states, and the gradients of a random weighted sum of them, by name.
+
+    Random state of its own: a layer in training mode drops the same in every run.
+    """
     x = x.detach().clone().requires_grad_()
     state = state._make(part.detach().clone().requires_grad_() for part in state)
     layer.zero_grad()
-    y, last = layer(x, state, lengths=lengths)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        y, last = layer(x, state, lengths=lengths)
     results = {"y": y, **{f"final {name}": part for name, part in last._asdict().items()}}
     loss = sum((draw_like(result, seed=20 + i) * result).sum() for i, result in enumerate(results.values()))
     # A cell need not use every input: what it ignores has gradient 0.

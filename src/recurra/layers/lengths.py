@@ -1,0 +1,70 @@
+"""How many steps each row of a batch has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ArgumentError
+
+__all__ = ["lengths_of_mask", "read_lengths"]
+
+
+def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
+    """The steps of each row as int64 on the CPU, where kernels and checks want them; None if all rows are whole.
+
+    Under torch.compile and torch.export, which cannot look at values, they are taken as they come.
+    Raises ArgumentError unless lengths are `batch` integers from 0 to `time`.
+    """
+    if lengths is None:
+        return None
+    try:
+        read = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentError(
+            f"lengths is {lengths!r}; expected one integer per row of the batch, as in [5, 3]"
+        ) from error
+    if isinstance(lengths, Sequence) and not len(lengths):
+        read = read.long()  # of an empty list torch cannot know better than float
+    if read.dtype == torch.bool or read.is_floating_point() or read.is_complex():
+        raise ArgumentError(f"lengths has dtype {read.dtype}; expected integers, as in lengths.long()")
+    if read.dim() != 1 or len(read) != batch:
+        raise ArgumentError(
+            f"lengths has shape {tuple(read.shape)}, x has batch {batch}; pass one length per row, shape ({batch},)"
+        )
+    if torch.compiler.is_compiling():
+        return read.detach().to(torch.int64)
+    read = read.detach().to("cpu", torch.int64)
+    for row, length in enumerate(read.tolist()):
+        if not 0 <= length <= time:
+            raise ArgumentError(
+                f"lengths[{row}] is {length}; expected 0 to {time}, the time steps of x; "
+                f"mend the length, or pad x to at least that many steps"
+            )
+    return None if bool((read == time).all()) else read
+
+
+def lengths_of_mask(mask: Any, *, shape: tuple[int, ...], batch_first: bool) -> Tensor:
+    """The lengths that a mask says: True where a row has a step, then False to the end.
+
+    shape: (time, batch), or (time,) without a batch; the mask has the batch first if batch_first.
+    Raises ArgumentError for another shape or type, or a hole in a row.
+    """
+    expected = shape[::-1] if batch_first else shape
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != expected:
+        came = f"{tuple(mask.shape)} of {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise ArgumentError(f"mask is {came}; expected a boolean tensor {expected}, True where a row has a step")
+    steps = mask.transpose(0, 1) if batch_first else mask.view(shape[0], -1)
+    lengths = steps.sum(0)
+    if not torch.compiler.is_compiling():
+        hole = (steps != (torch.arange(len(steps), device=steps.device)[:, None] < lengths)).any(0)
+        if bool(hole.any()):
+            row = int(hole.int().argmax())
+            raise ArgumentError(
+                f"mask has a step behind a False in row {row}; a row's steps come first and its padding behind them: "
+                f"move them to the front, or pass the row as several sequences with resets"
+            )
+    return lengths

@@ -1,0 +1,135 @@
+"""A batch on its way through all layers and directions of a recurrent layer."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.cells import Cell, State
+from recurra.engines import Conditions, choose, get_engine
+from recurra.layers.dilation import run_dilated
+from recurra.layers.noise import Noise, draw_kept
+from recurra.layers.parameters import Recurrence
+from recurra.layers.segments import run_in_segments
+
+__all__ = ["Passage", "Stack", "needs"]
+
+
+class Stack(NamedTuple):
+    """What is the same for every batch."""
+
+    cell: Cell
+    recurrences: tuple[Recurrence, ...]
+    """Layer by layer, direction by direction."""
+    directions: int
+    dilations: tuple[int, ...]
+    zoneout: tuple[float, ...]
+    """Per state."""
+    dropout: float
+    residual: bool
+    segment: int | None
+    """Steps of a segment of checkpointed backpropagation; None: the root of the sequence's; 0: all at once."""
+
+    def run(self, module: nn.Module, passage: Passage, starts: list[State]) -> tuple[Tensor, list[State]]:
+        """Outputs (time, batch, directions*output, ...) and the last state of each recurrence.
+
+        starts: of each recurrence, (slots, batch, unit, ...) per field.
+        """
+        x = passage.x
+        finals: list[State] = []
+        for layer in range(len(self.dilations)):
+            mask = passage.noise and passage.noise.inputs[layer]
+            inputs = x if mask is None else x * mask
+            outputs = []
+            for direction in range(self.directions):
+                index = layer * self.directions + direction
+                y, final = self._pass(module, index, inputs, starts[index], passage)
+                outputs.append(y)
+                finals.append(final)
+            y = torch.cat(outputs, 2) if self.directions > 1 else outputs[0]  # time batch directions*output ...
+            x = y + x if self.residual and layer else y
+            if self.dropout and layer < len(self.dilations) - 1:
+                x = F.dropout(x, self.dropout, module.training)
+        return x, finals
+
+    def _pass(
+        self, module: nn.Module, index: int, x: Tensor, start: State, passage: Passage
+    ) -> tuple[Tensor, State]:
+        """One layer in one direction."""
+        recurrence, noise = self.recurrences[index], passage.noise
+        reverse, dilation = recurrence.direction == 1, self.dilations[recurrence.layer]
+        weights = recurrence.weights(module, noise and noise.weights[index])
+        conditions = passage.conditions(reverse=reverse)._replace(
+            dropout=noise and noise.states[index], zoneout=self._kept(module, x, start, dilation)
+        )
+        if conditions.resets is not None:
+            conditions = conditions._replace(restart=recurrence.initial(module, start.map(lambda part: part[0])))
+        run = partial(get_engine(passage.engine).run, self.cell, weights, reverse=reverse and dilation == 1)
+        watching = {} if passage.watch is None else {"watch": passage.watch[index]}
+        run = partial(run, **watching)
+        if self.segment != 0 and passage.watch is None:
+            run = partial(run_in_segments, run, steps=self.segment, reverse=reverse and dilation == 1)
+        if dilation > 1:
+            return run_dilated(run, x, start, conditions, dilation=dilation, reverse=reverse)
+        y, final = run(x, start.map(lambda part: part[0]), conditions)
+        return y, final.map(lambda part: part.unsqueeze(0))
+
+    def _kept(
+        self, module: nn.Module, x: Tensor, start: State, dilation: int
+    ) -> tuple[Tensor | float | None, ...] | None:
+        """What zoneout keeps: a draw for every step in training, in evaluation its expectation."""
+        if not any(self.zoneout):
+            return None
+        if not module.training:
+            return tuple(probability or None for probability in self.zoneout)
+        time = -(-len(x) // dilation)
+        return tuple(
+            draw_kept(probability, (time, dilation * part.shape[1], *part.shape[2:]), part)
+            for probability, part in zip(self.zoneout, start, strict=True)
+        )
+
+
+class Passage(NamedTuple):
+    """One batch."""
+
+    engine: str
+    x: Tensor
+    lengths: Tensor | None = None
+    resets: Tensor | None = None
+    gaps: Tensor | None = None
+    noise: Noise | None = None
+    watch: list[list[State]] | None = None
+
+    def conditions(self, *, reverse: bool) -> Conditions:
+        """Those of one direction.
+
+        In reverse, what stands between a step and the one before it acts on the earlier of the two, which is taken
+        after the later; before the step that is taken first, nothing is reset, and 1 has passed.
+        """
+        if not reverse:
+            return Conditions(self.lengths, self.resets, None, self.gaps)
+        alive = Conditions(self.lengths).alive(len(self.x), self.x.device)
+
+        def shifted(value: Tensor | None, first: int) -> Tensor | None:
+            if value is None:
+                return None
+            value = value if alive is None else torch.where(alive, value, first)
+            return torch.cat([value[1:], torch.full_like(value[:1], first)])
+
+        return Conditions(self.lengths, shifted(self.resets, 0), None, shifted(self.gaps, 1))
+
+
+def needs(stack: Stack, conditions: Conditions) -> frozenset[str]:
+    """What an engine must be able to do to run these layers, as `choose` takes it."""
+    first = stack.recurrences[0]
+    options = {
+        "projection": first.output_size != first.hidden_size,
+        "layer normalisation": first.layer_norm,
+        "convolution": bool(first.kernel),
+        "lengths under torch.compile": conditions.lengths is not None and torch.compiler.is_compiling(),
+    }
+    return conditions.needs() | frozenset(name for name, asked in options.items() if asked)
