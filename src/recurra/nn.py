@@ -12,6 +12,7 @@ from recurra.layers import (
     Noise,
     Recurrent,
     RNNCell,
+    SeriesStates,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "Noise",
     "RNNCell",
     "Recurrent",
+    "SeriesStates",
 ]

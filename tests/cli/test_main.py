@@ -14,7 +14,7 @@ import pytest
 import recurra
 from recurra.version import __version__
 
-VERBS = [("fit", "forecast"), ("predict",), ("evaluate",), ("report",), ("resume",), ("demo",)]
+VERBS = [("fit", "forecast"), ("predict",), ("evaluate",), ("report",), ("resume",), ("demo",), ("cells",)]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(recurra.__file__).parents[1])}
 
 

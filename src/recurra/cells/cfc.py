@@ -20,7 +20,7 @@ class CfC(Cell):
         h_t = (1 - w) * g + w * k
 
     Biases belong to the projections and are not written. gap: the time that passed since the step before, in any unit
-    that keeps it near 1; 1 where the layer is given none. weight_hh holds U, V_g, V_k, V_a and V_b, one above the other.
+    that keeps it near 1; 1 where the layer is given none. weight_hh holds U, V_g, V_k, V_a and V_b.
 
     >>> CfC().recurrent_gates
     ('z', 'g', 'k', 'a', 'b')

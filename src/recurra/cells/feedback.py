@@ -12,7 +12,7 @@ __all__ = ["Feedback"]
 
 
 class Feedback(Cell):
-    """Neuron whose output is fed back to its input (Rumelhart, Hinton & Williams 1986, Learning internal representations).
+    """Neuron whose output is fed back to its input (Rumelhart, Hinton & Williams 1986).
 
         y_t = f(W_x x_t + W_y y_(t-1) + b)            f: tanh, relu, sigmoid or linear
 

@@ -14,7 +14,7 @@ _SHARED = "c, n and m hold two numbers at a scale of exp(m) that they share"
 
 
 class SLSTM(Cell):
-    """sLSTM, exponential gates kept finite by a running scale (Beck et al. 2024, xLSTM: extended long short-term memory).
+    """sLSTM, exponential gates kept finite by a running scale (Beck et al. 2024, xLSTM).
 
         i = exp(W_i x_t + U_i h_(t-1) - m_t)          relative to the scale
         f = exp(log sigmoid(W_f x_t + U_f h_(t-1)) + m_(t-1) - m_t)

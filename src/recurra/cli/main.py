@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from recurra.cli import demo, evaluate, fit, predict, report, resume
+from recurra.cli import cells, demo, evaluate, fit, predict, report, resume
 from recurra.cli.console import fail, show_notice
 from recurra.errors import Notice, RecurraError
 from recurra.version import __version__
@@ -31,6 +31,7 @@ app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(resume.resume)
+app.command()(cells.cells)
 
 
 def _version(value: bool) -> None:

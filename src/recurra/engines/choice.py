@@ -69,7 +69,7 @@ def choose(cell: Cell, needs: frozenset[str] = frozenset()) -> Choice:
                 f"{', '.join(['auto', *available(cell, needs)])}"
             )
         return Choice(wanted, "asked for by name")
-    refusals = []
+    refusals: list[str] = []
     for name, module in _ENGINES.items():
         why = module.refusal(cell, needs)
         if why is None:
@@ -88,7 +88,7 @@ def get_engine(name: str) -> ModuleType:
     return _ENGINES[name]
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _asked_for() -> str:
     return _wanted.get()
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import Cell, State
@@ -55,11 +56,13 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     return None
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _is_transformed() -> bool:
-    """Whether the innermost transform of torch.func is other than grad, which takes the kernels apart by itself."""
-    transform = torch._C._functorch.peek_interpreter_stack()
-    return transform is not None and transform.key() != torch._C._functorch.TransformType.Grad
+    """Whether a derivative is taken forward, or a transform of torch.func other than grad is under way at any depth;
+    grad by itself takes the kernels apart."""
+    transforms = torch._C._functorch.get_interpreter_stack() or ()
+    grad = torch._C._functorch.TransformType.Grad
+    return forward_ad._current_level >= 0 or any(transform.key() != grad for transform in transforms)
 
 
 def run(
@@ -94,7 +97,7 @@ def advance(
 ) -> State:
     """One step by torch's kernel: arguments and result are those of `reference.advance`."""
     biases = (weights.input_bias, weights.recurrent_bias)
-    if weights.projection is not None or x_t.is_cuda and None in biases:
+    if weights.projection is not None or (x_t.is_cuda and None in biases):
         return run(cell, weights, x_t.unsqueeze(0), state, conditions)[1]
     last = _KERNELS[cell].step(
         x_t, tuple(state) if len(state) > 1 else state[0], weights.input, weights.recurrent, *biases
@@ -154,7 +157,7 @@ def _settle(weights: Weights, parameters: list[Tensor]) -> None:
     first = parameters[0]
     side_by_side = len({weight.untyped_storage().data_ptr() for weight in parameters}) == 1
     owned = all(isinstance(weight, torch.nn.Parameter) and weight.dtype == first.dtype for weight in parameters)
-    if side_by_side or not owned or not torch.backends.cudnn.is_acceptable(first):  # type: ignore[no-untyped-call]
+    if side_by_side or not owned or not torch.backends.cudnn.is_acceptable(first):
         return
     hidden = parameters[1].shape[1]
     mode = {1: 1, 3: 3, 4: 2}[len(first) // hidden]  # cudnnRNNMode_t by gates; relu is laid out as tanh

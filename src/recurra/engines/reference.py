@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from recurra.errors import ArgumentError
 __all__ = ["advance", "refusal", "run"]
 
 _EPSILON = 1e-5  # of layer normalisation, as torch has it
-_CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
+_CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
@@ -46,7 +46,8 @@ def run(
     state: before the first step, (batch, hidden, ...) per field; the first field (batch, output, ...).
     conditions: lengths, resets and the like.
     reverse: from the last step to the first; each row then begins at its own end.
-    watch: takes the state after each step, in the order of x.
+    watch: takes the state after each step, in the order of x; each field is a node of its own, through which the output
+        passes too: its gradient is the partial one, with the other fields held.
     Returns the outputs (time, batch, output, ...), in the order of x, and the state after the last step taken.
     Raises ArgumentError if the cell's step returns other fields than it declares.
     """
@@ -62,11 +63,12 @@ def run(
     states: list[State | None] = [None] * time
     for t in reversed(range(time)) if reverse else range(time):
         after = equations.step(inputs[t], state, t)
-        output = after[0]
         if alive is not None:
             lives = alive[t]
             after = after._make(torch.where(lives, new, old) for new, old in zip(after, state, strict=True))
-            output = torch.where(lives, output, 0)
+        if watch is not None:
+            after = after.map(torch.clone)
+        output = after[0] if alive is None else torch.where(alive[t], after[0], 0)
         state, outputs[t], states[t] = after, output, after
     if watch is not None:
         watch.extend(after for after in states if after is not None)
@@ -85,26 +87,57 @@ def advance(
     return equations.step(equations.read(x_t), state, 0)
 
 
+class _Projection(NamedTuple):
+    """W x + b, or with a gain  gain * normalised(W x) + b: each gate's units to mean 0 and variance 1 (Ba et al. 2016).
+
+    A product where the weight is (gates*hidden, feature), a convolution where it has a kernel too.
+    """
+
+    gates: int
+    weight: Tensor
+    bias: Tensor | None
+    gain: Tensor | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(row, feature, ...) to (row, gate*hidden, ...)."""
+        raw, spatial = self.bias if self.gain is None else None, self.weight.dim() - 2
+        if spatial:
+            product = _CONVOLUTIONS[spatial](x, self.weight, raw, padding="same")
+        else:
+            product = F.linear(x, self.weight, raw)
+        if self.gain is None:
+            return product
+        by_gate = product.unflatten(1, (self.gates, -1))  # row gate hidden ...
+        centred = by_gate - by_gate.mean(2, keepdim=True)
+        normal = centred * (centred.square().mean(2, keepdim=True) + _EPSILON).rsqrt()
+        scaled: Tensor = normal.flatten(1, 2) * _column(self.gain, spatial)
+        return scaled if self.bias is None else scaled + _column(self.bias, spatial)
+
+    def of_gates(self, start: int, stop: int) -> _Projection:
+        """That of some of the gates."""
+        size = len(self.weight) // self.gates
+        rows = slice(start * size, stop * size)
+        bias, gain = (part if part is None else part[rows] for part in (self.bias, self.gain))
+        return _Projection(stop - start, self.weight[rows], bias, gain)
+
+
 class _Equations:
     """A cell's equations with its weights in their places."""
 
     def __init__(self, cell: Cell, weights: Weights, conditions: Conditions) -> None:
         self.cell, self.weights, self.conditions = cell, weights, conditions
+        self.read = _Projection(len(cell.gates), weights.input, weights.input_bias, weights.input_gain)
+        self.spatial = weights.input.dim() - 2
+        self.vectors = tuple(_column(vector, self.spatial) for vector in weights.vectors)
+        self.first: _Projection | None = None
         self.second: tuple[Callable[[Tensor], Tensor], ...] = ()
-        self.first = self.recurrent = (weights.recurrent, weights.recurrent_bias, weights.recurrent_gain)
-        if cell.second:
-            size = len(weights.input) // len(cell.gates)
-            rows = [tensor if tensor is None else tensor.split(size) for tensor in self.recurrent]
-            split = [[part if part is None else part[gate] for part in rows] for gate in range(len(cell.recurrent_gates))]
-            count = len(cell.recurrent_gates) - len(cell.second)
-            self.second = tuple(partial(self._project_again, *parts) for parts in split[count:])
-            self.first = tuple(None if part is None else part[: count * size] for part in self.recurrent)  # type: ignore[assignment]
-        self.vectors = tuple(_column(vector, weights.input.dim() - 2) for vector in weights.vectors)
-
-    def read(self, x: Tensor) -> Tensor:
-        """The input projections of x, (row, feature, ...): (row, gate*hidden, ...)."""
-        weights = self.weights
-        return _project(x, weights.input, weights.input_bias, weights.input_gain, len(self.cell.gates))
+        if weights.recurrent is not None:
+            gates, first = len(cell.recurrent_gates), len(cell.recurrent_gates) - len(cell.second)
+            whole = _Projection(gates, weights.recurrent, weights.recurrent_bias, weights.recurrent_gain)
+            self.first = whole if first == gates else whole.of_gates(0, first) if first else None
+            self.second = tuple(
+                partial(self._project_again, whole.of_gates(gate, gate + 1)) for gate in range(first, gates)
+            )
 
     def step(self, projected: Tensor, before: State, t: int) -> State:
         """One time step. projected: W x_t + b_ih, (batch, gate*hidden, ...)."""
@@ -116,7 +149,7 @@ class _Equations:
         after = self._checked(cell.step(*terms))
         if weights.projection is not None:
             shown = F.linear(after[0], weights.projection)
-            after = after._make((shown, *after[1:]))
+            after = after._replace(**{cell.states[0]: shown})
         if self.conditions.zoneout is None:
             return after
         return after._make(
@@ -128,7 +161,7 @@ class _Equations:
         resets, restart = self.conditions.resets, self.conditions.restart
         if resets is None or restart is None:
             return state
-        anew = _widen(resets[t], self.weights.input.dim() - 2)
+        anew = _widen(resets[t], self.spatial)
         return state._make(torch.where(anew, fresh, old) for fresh, old in zip(restart, state, strict=True))
 
     def _inputs(self, projected: Tensor, t: int) -> Any:
@@ -136,19 +169,17 @@ class _Equations:
         if self.cell.reads_gaps:
             gaps = self.conditions.gaps
             passed = projected.new_ones(len(projected)) if gaps is None else gaps[t].to(projected.dtype)
-            parts.append(_widen(passed, projected.dim() - 2))
+            parts.append(_widen(passed, self.spatial))
         return self.cell.by_gate(parts)
 
     def _recurrent(self, output: Tensor) -> Any:
-        count = len(self.cell.recurrent_gates) - len(self.second)
         parts: tuple[Any, ...] = ()
-        if count and self.first[0] is not None:
-            weight, bias, gain = self.first
-            parts = _project(self._thinned(output), weight, bias, gain, count).chunk(count, 1)
+        if self.first is not None:
+            parts = self.first(self._thinned(output)).chunk(self.first.gates, 1)
         return self.cell.by_recurrent_gate((*parts, *self.second))
 
-    def _project_again(self, weight: Tensor, bias: Tensor | None, gain: Tensor | None, value: Tensor) -> Tensor:
-        return _project(self._thinned(value), weight, bias, gain, 1)
+    def _project_again(self, projection: _Projection, value: Tensor) -> Tensor:
+        return projection(self._thinned(value))
 
     def _thinned(self, value: Tensor) -> Tensor:
         return value if self.conditions.dropout is None else value * self.conditions.dropout
@@ -162,22 +193,6 @@ class _Equations:
             expected = ", ".join(f"{name}=..." for name in cell.states)
             raise ArgumentError(f"step of cell {cell.name!r} returned {came}; return State({expected})")
         return cell.by_state(getattr(after, name) for name in cell.states)
-
-
-def _project(x: Tensor, weight: Tensor, bias: Tensor | None, gain: Tensor | None, gates: int) -> Tensor:
-    """W x + b, or with a gain  gain * normalised(W x) + b: each gate's units to mean 0 and variance 1 (Ba et al. 2016)."""
-    raw = bias if gain is None else None
-    if weight.dim() == 2:
-        product = F.linear(x, weight, raw)
-    else:
-        product = _CONVOLUTIONS[weight.dim()](x, weight, raw, padding="same")
-    if gain is None:
-        return product
-    by_gate = product.unflatten(1, (gates, -1))  # row gate hidden ...
-    centred = by_gate - by_gate.mean(2, keepdim=True)
-    normal = centred * (centred.square().mean(2, keepdim=True) + _EPSILON).rsqrt()
-    scaled = normal.flatten(1, 2) * _column(gain, weight.dim() - 2)
-    return scaled if bias is None else scaled + _column(bias, weight.dim() - 2)
 
 
 def _keep(kept: Tensor | float, old: Tensor, new: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from recurra.layers.convolutional import ConvGRU, ConvLSTM, ConvRecurrent
 from recurra.layers.dropin import GRU, LSTM, RNN
 from recurra.layers.noise import Noise
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.series_states import SeriesStates
 from recurra.layers.single import GRUCell, LSTMCell, RNNCell
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "Noise",
     "RNNCell",
     "Recurrent",
+    "SeriesStates",
 ]

@@ -19,10 +19,11 @@ __all__ = [
 ]
 
 
-def check_count(name: str, value: object) -> None:
-    """Raise ArgumentError unless value is an int of at least 1."""
+def check_count(name: str, value: object) -> int:
+    """The value; raise ArgumentError unless it is an int of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ArgumentError(f"{name} is {value!r}; expected an int of at least 1")
+    return value
 
 
 def check_dtype(value: torch.dtype | None) -> None:
@@ -56,16 +57,13 @@ def one_per_layer(name: str, value: int | Sequence[int], num_layers: int) -> tup
 
     Raises ArgumentError for anything else.
     """
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list | tuple):
         if len(value) != num_layers:
             raise ArgumentError(
                 f"{name} is {list(value)!r}, num_layers is {num_layers}; pass one int, or one for each layer"
             )
-        for layer, count in enumerate(value):
-            check_count(f"{name}[{layer}]", count)
-        return tuple(value)
-    check_count(name, value)
-    return (value,) * num_layers  # type: ignore[return-value]  # an int, checked
+        return tuple(check_count(f"{name}[{layer}]", count) for layer, count in enumerate(value))
+    return (check_count(name, value),) * num_layers
 
 
 def one_per_state(name: str, value: float | Mapping[str, float], states: Sequence[str]) -> tuple[float, ...]:

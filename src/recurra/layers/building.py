@@ -51,7 +51,7 @@ def make_stack(layer: Recurrent, kernel: tuple[int, ...]) -> Stack:
     """The recurrences of a layer whose arguments are stored on it.
 
     kernel: of convolutions; () for products.
-    Raises ArgumentError for an invalid argument, or one that means nothing for the cell; tells of idle ones by a Notice.
+    Raises ArgumentError for an invalid argument, or one that means nothing for the cell; a Notice tells of idle ones.
     """
     cell, num_layers = layer.cell, layer.num_layers
     check_count("input_size", layer.input_size)

@@ -19,9 +19,9 @@ _SPACES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width
 class ConvRecurrent(Recurrent):
     """A recurrence whose W x_t and U h_(t-1) are convolutions (Shi et al. 2015, Convolutional LSTM network).
 
-    A step is an image (channel, height, width), a signal (channel, length) or a volume; a unit of the cell is a channel,
-    and every place of the image runs the cell's equations with the places around it for inputs. Padding keeps the size.
-    Vectors of a cell, peepholes for example, are one number per channel.
+    A step is an image (channel, height, width), a signal (channel, length) or a volume; a unit of the cell is a
+    channel, and every place of the image runs the cell's equations with the places around it for inputs. Padding keeps
+    the size. Vectors of a cell, peepholes for example, are one number per channel.
 
     cell: as for `Recurrent`.
     input_size, hidden_size: channels of x and of the output.

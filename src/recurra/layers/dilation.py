@@ -52,7 +52,8 @@ def _fold(value: Tensor, dilation: int) -> Tensor:
     missing = -len(value) % dilation
     if missing:
         value = torch.cat([value, value.new_zeros(missing, *value.shape[1:])])
-    return value.unflatten(0, (-1, dilation)).flatten(1, 2)
+    folded: Tensor = value.unflatten(0, (-1, dilation)).flatten(1, 2)
+    return folded
 
 
 def _fold_conditions(conditions: Conditions, steps: Tensor, time: int, dilation: int) -> Conditions:

@@ -46,9 +46,7 @@ class _DropIn(Recurrent):
         Returns (output, h_n), or (output, (h_n, c_n)) for an LSTM.
         Raises ArgumentError if a shape, dtype, device or length does not fit.
         """
-        y, state = super().forward(
-            input, self._read(hx), lengths=lengths, mask=mask, resets=resets, noise=noise
-        )
+        y, state = super().forward(input, self._read(hx), lengths=lengths, mask=mask, resets=resets, noise=noise)
         return y, self._shown(state)
 
     def step(  # type: ignore[override]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -117,7 +117,7 @@ def _read_nested(nested: Tensor) -> Sequences:
     def restore(y: Tensor) -> Tensor:
         if nested.layout == torch.jagged:  # with the offsets of x, for torch lets only such be added to x
             values = torch.cat([y[:count, row] for row, count in enumerate(steps)])
-            return torch.nested.nested_tensor_from_jagged(values, nested.offsets())
+            return torch.nested.nested_tensor_from_jagged(values, nested.offsets())  # type: ignore[attr-defined]
         return torch.nested.as_nested_tensor([y[:count, row] for row, count in enumerate(steps)])
 
     return Sequences(x, lengths, (len(rows),), True, restore)

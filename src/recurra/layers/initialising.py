@@ -108,7 +108,8 @@ def _orthogonal(block: Tensor, recurrent: bool, generator: Generator) -> Tensor:
     """Recurrent weights orthogonal, gate by gate (Saxe et al. 2014): they keep the length of what passes through."""
     if not recurrent:
         return _glorot(block, recurrent, generator)
-    return nn.init.orthogonal_(block.float(), generator=generator).to(block.dtype)
+    wide = block if block.dtype in (torch.float32, torch.float64) else block.float()  # QR knows no shorter types
+    return nn.init.orthogonal_(wide, generator=generator).to(block.dtype)
 
 
 def _identity(block: Tensor, recurrent: bool, generator: Generator) -> Tensor:

@@ -109,4 +109,5 @@ class Recurrence(NamedTuple):
 def _with_row_norms(weight: Tensor, magnitude: Tensor) -> Tensor:
     """magnitude * weight / |weight|, row by row (Salimans & Kingma 2016)."""
     rows = weight.flatten(1)
-    return (rows * (magnitude / rows.norm(dim=1)).unsqueeze(1)).view_as(weight)
+    scaled: Tensor = rows * (magnitude / rows.norm(dim=1)).unsqueeze(1)
+    return scaled.view_as(weight)

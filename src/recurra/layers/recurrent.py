@@ -67,8 +67,8 @@ class Recurrent(nn.Module):
 
     Masks are drawn from torch's global generator, whichever engine runs.
 
-    Raises ArgumentError for any invalid argument, and for an option that means nothing for the cell. An option that does
-    nothing with one layer is told of by a Notice.
+    Raises ArgumentError for any invalid argument, and for an option that means nothing for the cell. A Notice
+    tells of an option that does nothing with one layer.
 
     >>> layer = Recurrent("lstm", 3, 8, seed=0)
     >>> y, state = layer(torch.zeros(5, 2, 3))  # time batch feature
@@ -235,10 +235,7 @@ class Recurrent(nn.Module):
                 draw_mask(self.recurrent_dropout, (batch, recurrence.output_size, *flat), like)
                 for recurrence in recurrences
             ),
-            tuple(
-                draw_mask(self.weight_dropout, recurrence.recurrent_shape(), like)
-                for recurrence in recurrences
-            ),
+            tuple(draw_mask(self.weight_dropout, recurrence.recurrent_shape(), like) for recurrence in recurrences),
         )
 
     def watch(
@@ -253,7 +250,7 @@ class Recurrent(nn.Module):
         noise: Noise | None = None,
     ) -> tuple[Any, State, list[list[State]]]:
         """What a call returns, and the state after each step of each recurrence, in the order of x: (batch, hidden) per
-        field. By the reference engine, whatever is asked for; recurrences are counted layer by layer, then by direction.
+        field. By the reference engine, whatever is asked for; recurrences count layer by layer, then by direction.
 
         Raises ArgumentError as a call does, or for a dilated layer.
         """

@@ -22,6 +22,10 @@ class _Single(nn.Module):
     """One step of a cell, with parameters weight_ih, weight_hh, bias_ih, bias_hh."""
 
     cell: Cell
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
 
     def __init__(
         self,
@@ -92,7 +96,9 @@ class _Single(nn.Module):
                 came = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
                 raise ArgumentError(f"{name} of hx is {came}, input {tuple(input.shape)}; expected {shape}, or omit hx")
             if part.device != input.device:
-                raise ArgumentError(f"{name} of hx is on {part.device}, input on {input.device}; move one with .to(...)")
+                raise ArgumentError(
+                    f"{name} of hx is on {part.device}, input on {input.device}; move one with .to(...)"
+                )
             if part.dtype != input.dtype and not torch.is_autocast_enabled(input.device.type):
                 raise ArgumentError(f"{name} of hx has dtype {part.dtype}, input {input.dtype}; convert it")
         return self.cell.by_state(given)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.cells import Cell, State
-from recurra.engines import Conditions, choose, get_engine
+from recurra.engines import Conditions, get_engine
 from recurra.layers.dilation import run_dilated
 from recurra.layers.noise import Noise, draw_kept
 from recurra.layers.parameters import Recurrence
@@ -56,9 +56,7 @@ class Stack(NamedTuple):
                 x = F.dropout(x, self.dropout, module.training)
         return x, finals
 
-    def _pass(
-        self, module: nn.Module, index: int, x: Tensor, start: State, passage: Passage
-    ) -> tuple[Tensor, State]:
+    def _pass(self, module: nn.Module, index: int, x: Tensor, start: State, passage: Passage) -> tuple[Tensor, State]:
         """One layer in one direction."""
         recurrence, noise = self.recurrences[index], passage.noise
         reverse, dilation = recurrence.direction == 1, self.dilations[recurrence.layer]
@@ -117,7 +115,7 @@ class Passage(NamedTuple):
         def shifted(value: Tensor | None, first: int) -> Tensor | None:
             if value is None:
                 return None
-            value = value if alive is None else torch.where(alive, value, first)
+            value = value if alive is None else value.masked_fill(~alive, first)
             return torch.cat([value[1:], torch.full_like(value[:1], first)])
 
         return Conditions(self.lengths, shifted(self.resets, 0), None, shifted(self.gaps, 1))

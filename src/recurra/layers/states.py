@@ -37,8 +37,7 @@ class StateLayout:
         if self.stacked:
             return [(sum(slots), *batch, width, *space) for width in self.widths[0]]
         by_layer = [
-            [(slot, *batch, width, *space) for width in widths]
-            for slot, widths in zip(slots, self.widths, strict=True)
+            [(slot, *batch, width, *space) for width in widths] for slot, widths in zip(slots, self.widths, strict=True)
         ]
         return [tuple(shapes) for shapes in zip(*by_layer, strict=True)]
 

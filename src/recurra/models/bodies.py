@@ -7,42 +7,35 @@ comparison between them is one of the bodies alone.
 from __future__ import annotations
 
 import itertools
-import math
 
-import torch
 from torch import Tensor, nn
 
-from recurra.cells import Cell
+from recurra.cells import Cell, get_cell
 from recurra.layers import Recurrent
 
 __all__ = ["Convolutional", "Dense", "RecurrentBody"]
 
 
 class RecurrentBody(nn.Module):
-    """A stack of recurrences read from the oldest step to the newest; its summary is the last hidden state."""
+    """A stack of recurrences read from the oldest step to the newest; its summary is the last output.
+
+    Recurrent weights begin orthogonal, and a gate called f with bias 1: a memory keeps before it learns to forget.
+    """
 
     def __init__(self, cell: str | Cell, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> None:
         super().__init__()
         between = dropout if num_layers > 1 else 0.0
-        self.layer = Recurrent(cell, input_size, hidden_size, num_layers, batch_first=True, dropout=between)
+        self.layer = Recurrent(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            dropout=between,
+            initializer="orthogonal",
+            forget_bias=1.0 if get_cell(cell).forget_gate == "f" else None,
+        )
         self.drop = nn.Dropout(dropout)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Input weights after Glorot and Bengio (2010), recurrent ones orthogonal per gate (Saxe et al. 2014).
-
-        Biases are 0, but 1 for a gate called f (Jozefowicz et al. 2015): a memory keeps before it learns to forget.
-        """
-        gates, size = self.layer.cell.gates, self.layer.hidden_size
-        for name, parameter in self.layer.named_parameters():
-            for gate, block in zip(gates, torch.split(parameter.detach(), size), strict=True):
-                if name.startswith("weight_ih"):
-                    bound = math.sqrt(6 / (block.shape[1] + size))
-                    nn.init.uniform_(block, -bound, bound)
-                elif name.startswith("weight_hh"):
-                    nn.init.orthogonal_(block)
-                else:
-                    nn.init.constant_(block, float(gate == "f" and name.startswith("bias_ih")))
 
     def forward(self, steps: Tensor) -> Tensor:
         """(batch, steps, features) to (batch, hidden_size)."""

@@ -30,7 +30,12 @@ def parameters_have_torch_names_and_layout(subject: Subject) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     for index, features in ((0, INPUT), (1, 2 * HIDDEN)):
         for end in (f"l{index}", f"l{index}_reverse"):
-            shapes = {"weight_ih": (rows, features), "weight_hh": (again, HIDDEN), "bias_ih": (rows,), "bias_hh": (again,)}
+            shapes = {
+                "weight_ih": (rows, features),
+                "weight_hh": (again, HIDDEN),
+                "bias_ih": (rows,),
+                "bias_hh": (again,),
+            }
             expected |= {f"{name}_{end}": shape for name, shape in shapes.items() if shape[0]}
             expected |= {f"{vector}_{end}": (HIDDEN,) for vector in cell.vectors}
     found = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
@@ -55,11 +60,13 @@ def a_seed_decides_the_weights(subject: Subject) -> None:
 
 
 def results_have_the_declared_shapes(subject: Subject) -> None:
-    """Outputs are the first state; states are named tuples of (layers*directions, batch, hidden); all in the dtype of x."""
+    """Outputs are the first state; states are named, (layers*directions, batch, hidden); all in the dtype of x."""
     layer = subject.layer(num_layers=2, bidirectional=True, dtype=torch.float32)
     y, state = layer(draw(3, 5, INPUT).float())
     assert_that(tuple(y.shape) == (3, 5, 2 * HIDDEN), f"y has shape {tuple(y.shape)}")
-    assert_that(isinstance(state, State) and state._fields == subject.cell.states, f"the state has fields {state._fields}")
+    assert_that(
+        isinstance(state, State) and state._fields == subject.cell.states, f"the state has fields {state._fields}"
+    )
     for name, part in state._asdict().items():
         assert_that(tuple(part.shape) == (4, 5, HIDDEN), f"state.{name} has shape {tuple(part.shape)}")
         assert_that(part.dtype == y.dtype == torch.float32, f"state.{name} has dtype {part.dtype}, y {y.dtype}")

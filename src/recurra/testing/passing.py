@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor
 
-from recurra.cells import State
 from recurra.layers import Recurrent
 from recurra.testing.comparing import assert_that, assert_within_rounding
 from recurra.testing.sampling import INPUT, Subject, draw, draw_state, run_with_gradients
@@ -143,52 +140,6 @@ def _with_weights_of(both: Recurrent, subject: Subject, suffix: str) -> Recurren
     return single
 
 
-def a_row_that_begins_anew_forgets(subject: Subject) -> None:
-    """`resets` equal sequences of their own, in both directions, wherever they stand; the given state is for the first."""
-    cuts = {0: (), 1: (3,), 2: (0,), 3: (1, 4, 5)}
-    for bidirectional in (False, True):
-        layer, time = subject.layer(num_layers=1, bidirectional=bidirectional), 6
-        x, start = draw(time, len(cuts), INPUT), draw_state(layer, len(cuts))
-        resets = torch.tensor([[t in cuts[row] for row in cuts] for t in range(time)])
-        if "torch" == _engine_asked(layer):
-            return  # its kernels know no resets, and say so
-        y, last = layer(x, start, resets=resets)
-        for row, at in cuts.items():
-            edges, found = [0, *at, time], []
-            for first, after in itertools.pairwise(edges):
-                if first == after:  # an empty sequence before a reset at the beginning
-                    continue
-                given = _state_at_edges(layer, start, row, begins=first == 0 and 0 not in at, ends=after == time)
-                part, final = layer(x[first:after, row : row + 1], given)
-                found.append(part[:, 0])
-                if after == time:
-                    _assert_halves(last, final, row, 0, layer.num_directions)
-                if first == 0 and bidirectional and 0 not in at:
-                    _assert_halves(last, final, row, 1, 2)
-            assert_within_rounding(y[:, row], torch.cat(found), f"row {row} that begins anew at {at}")
-
-
-def _engine_asked(layer: Recurrent) -> str:
-    return "torch" if "by torch (asked for by name)" in layer.explain() else ""
-
-
-def _state_at_edges(layer: Recurrent, start: State, row: int, *, begins: bool, ends: bool) -> State:
-    """The given state for the direction that begins with the given one, fresh ones for the others."""
-    fresh, given = layer.initial_state(1), start._make(part[:, row : row + 1] for part in start)
-    if layer.num_directions == 1:
-        return given if begins else fresh
-    return start._make(
-        torch.cat([(old if keeps else new).chunk(2)[half] for half, keeps in enumerate((begins, ends))])
-        for new, old in zip(fresh, given, strict=True)
-    )
-
-
-def _assert_halves(last: State, final: State, row: int, direction: int, directions: int) -> None:
-    for name, part in final._asdict().items():
-        found = getattr(last, name)[:, row : row + 1].chunk(directions)[direction]
-        assert_within_rounding(found, part.chunk(directions)[direction], f"final {name} of row {row} with resets")
-
-
 CHECKS = (
     whole_equals_chunks_equals_steps,
     no_batch_equals_a_batch_of_one,
@@ -199,5 +150,4 @@ CHECKS = (
     rows_of_a_batch_do_not_meet,
     the_future_never_changes_the_past,
     both_directions_are_one_forward_and_one_turned,
-    a_row_that_begins_anew_forgets,
 )
