@@ -463,8 +463,6 @@ def test_the_engine_that_an_option_costs_is_named_with_its_reason():
     assert "torch's kernels know no recurrent dropout" in build("lstm", recurrent_dropout=0.5).explain()
     said = build("gru", zoneout=0.1, layer_norm=True).explain()
     assert said == "layer 0: gru by reference (torch: torch's kernels know no layer normalisation and no zoneout)"
-    with recurra.engine("torch"), pytest.raises(ArgumentError, match="know no resets"):
-        build("lstm")(X, resets=torch.zeros(6, 4, dtype=torch.bool))
 
 
 def test_the_drop_ins_take_the_options_too():

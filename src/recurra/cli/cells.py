@@ -44,8 +44,8 @@ def cells(
         output().print(f"\n{said.rstrip()}", markup=False)
     elif not quiet:
         output().print(
-            "recurra cells CELL shows its equations. Options come after dashes, as in elman-relu. Every cell also runs with "
-            "convolutions for its products: ConvLSTM, ConvGRU and ConvRecurrent of recurra.nn.",
+            "recurra cells CELL shows its equations. Options come after dashes, as in elman-relu. Every cell also runs "
+            "with convolutions for its products: ConvLSTM, ConvGRU and ConvRecurrent of recurra.nn.",
             markup=False,
         )
 

@@ -33,8 +33,8 @@ class Conditions(NamedTuple):
     zoneout: tuple[Tensor | float | None, ...] | None = None
 
     def needs(self) -> frozenset[str]:
-        """What an engine must be able to do, beside a cell's equations and lengths."""
-        asked = {"resets": self.resets, "recurrent dropout": self.dropout, "zoneout": self.zoneout}
+        """What an engine must be able to do, beside a cell's equations, lengths and resets."""
+        asked = {"recurrent dropout": self.dropout, "zoneout": self.zoneout}
         return frozenset(name for name, value in asked.items() if value is not None)
 
     def between(self, start: int, stop: int) -> Conditions:

@@ -21,6 +21,7 @@ from recurra.cells.feedback import Feedback
 from recurra.cells.gru import GRU
 from recurra.cells.lstm import LSTM
 from recurra.engines.conditions import Conditions
+from recurra.engines.restarting import run_parts
 from recurra.engines.turning import turned
 from recurra.engines.weights import Weights
 
@@ -79,9 +80,20 @@ def run(
     cuDNN's kernels have no second derivative; use engine "reference" for it on a GPU.
     """
     lengths = conditions.lengths
+    if len(x) == 1 and lengths is None and conditions.resets is None and _has_step_kernel(weights, x):
+        state = advance(cell, weights, x[0], state)
+        return state[0].unsqueeze(0), state
+    resets = conditions.resets
     if reverse:
         x = turned(x, lengths)
-    if lengths is None:
+        resets = None if resets is None else turned(resets, lengths)
+    if resets is not None and conditions.restart is not None:
+
+        def run_ragged(parts: Tensor, starts: State, counts: Tensor) -> tuple[Tensor, State]:
+            return _run_ragged(cell, weights, parts, starts, counts.cpu())
+
+        y, state = run_parts(run_ragged, x, state, lengths, resets, conditions.restart)
+    elif lengths is None:
         y, state = _call(cell, weights, (x,), state)
     else:
         y, state = _run_ragged(cell, weights, x, state, lengths.cpu())
@@ -96,13 +108,16 @@ def advance(
     conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
 ) -> State:
     """One step by torch's kernel: arguments and result are those of `reference.advance`."""
-    biases = (weights.input_bias, weights.recurrent_bias)
-    if weights.projection is not None or (x_t.is_cuda and None in biases):
+    if not _has_step_kernel(weights, x_t):
         return run(cell, weights, x_t.unsqueeze(0), state, conditions)[1]
-    last = _KERNELS[cell].step(
-        x_t, tuple(state) if len(state) > 1 else state[0], weights.input, weights.recurrent, *biases
-    )
+    start = tuple(state) if len(state) > 1 else state[0]
+    last = _KERNELS[cell].step(x_t, start, weights.input, weights.recurrent, weights.input_bias, weights.recurrent_bias)
     return state._make(last if len(state) > 1 else (last,))
+
+
+def _has_step_kernel(weights: Weights, x: Tensor) -> bool:
+    """torch's kernels of one step know no projection, and on a GPU want biases."""
+    return weights.projection is None and not (x.is_cuda and weights.input_bias is None)
 
 
 def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:

@@ -16,7 +16,7 @@ __all__ = ["lengths_of_mask", "read_lengths"]
 def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
     """The steps of each row as int64 on the CPU, where kernels and checks want them; None if all rows are whole.
 
-    Under torch.compile and torch.export, which cannot look at values, they are taken as they come.
+    Under torch.compile, torch.export and vmap, which cannot look at values, they are taken as they come.
     Raises ArgumentError unless lengths are `batch` integers from 0 to `time`.
     """
     if lengths is None:
@@ -35,7 +35,7 @@ def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
         raise ArgumentError(
             f"lengths has shape {tuple(read.shape)}, x has batch {batch}; pass one length per row, shape ({batch},)"
         )
-    if torch.compiler.is_compiling():
+    if _is_hidden(read):
         return read.detach().to(torch.int64)
     read = read.detach().to("cpu", torch.int64)
     for row, length in enumerate(read.tolist()):
@@ -59,7 +59,7 @@ def lengths_of_mask(mask: Any, *, shape: tuple[int, ...], batch_first: bool) -> 
         raise ArgumentError(f"mask is {came}; expected a boolean tensor {expected}, True where a row has a step")
     steps = mask.transpose(0, 1) if batch_first else mask.view(shape[0], -1)
     lengths = steps.sum(0)
-    if not torch.compiler.is_compiling():
+    if not _is_hidden(steps):
         hole = (steps != (torch.arange(len(steps), device=steps.device)[:, None] < lengths)).any(0)
         if bool(hole.any()):
             row = int(hole.int().argmax())
@@ -68,3 +68,8 @@ def lengths_of_mask(mask: Any, *, shape: tuple[int, ...], batch_first: bool) -> 
                 f"move them to the front, or pass the row as several sequences with resets"
             )
     return lengths
+
+
+def _is_hidden(value: Tensor) -> bool:
+    """Whether nobody can look at the values yet: they are traced, or mapped by vmap."""
+    return torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(value)

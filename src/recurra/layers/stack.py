@@ -129,5 +129,6 @@ def needs(stack: Stack, conditions: Conditions) -> frozenset[str]:
         "layer normalisation": first.layer_norm,
         "convolution": bool(first.kernel),
         "lengths under torch.compile": conditions.lengths is not None and torch.compiler.is_compiling(),
+        "resets under torch.compile": conditions.resets is not None and torch.compiler.is_compiling(),
     }
     return conditions.needs() | frozenset(name for name, asked in options.items() if asked)

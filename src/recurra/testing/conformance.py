@@ -15,8 +15,8 @@ __all__ = ["check_cell", "list_checks", "list_options"]
 
 _Check = Callable[[Subject], None]
 _DECLARING: dict[str, _Check] = {check.__name__: check for check in declaring.CHECKS}
-_PASSING: dict[str, _Check] = {check.__name__: check for check in passing.CHECKS}
-_CHECKS = _DECLARING | _PASSING | {check.__name__: check for check in (*resetting.CHECKS, *differentiating.CHECKS)}
+_PASSING: dict[str, _Check] = {check.__name__: check for check in (*passing.CHECKS, *resetting.CHECKS)}
+_CHECKS = _DECLARING | _PASSING | {check.__name__: check for check in differentiating.CHECKS}
 
 
 def list_checks() -> list[str]:

@@ -1,4 +1,4 @@
-"""Checks of rows that begin anew in mid-sequence, by the engine that a layer takes for them."""
+"""Checks of rows that begin anew in mid-sequence, for every engine that can run the cell."""
 
 from __future__ import annotations
 
