@@ -98,6 +98,27 @@ def test_every_engine_drops_the_same(cell, options):
     assert not torch.allclose(found[0], layer.eval()(X, lengths=[6, 0, 3, 5])[0])
 
 
+def test_noise_of_another_batch_is_refused():
+    layer = build("lstm", recurrent_dropout=0.4)
+    with pytest.raises(ArgumentError, match=r"noise was drawn for 3 rows, x has 4; draw it with draw_noise\(4\)"):
+        layer(X, noise=layer.draw_noise(3))
+    with pytest.raises(ArgumentError, match="noise is float"):
+        layer(X, noise=0.5)
+
+
+def test_settings_may_be_changed_on_the_layer():
+    layer = build("gru", layers=2)
+    layer.dropout, layer.zoneout = 1.0, {"h": 0.5}
+    torch.manual_seed(0)
+    assert torch.equal(layer(X + 1)[0], layer(X)[0]) is False
+    assert "zoneout" in layer.explain()
+    layer.zoneout, layer.checkpoint = 0.0, 2
+    assert torch.equal(layer(X + 1)[0], layer(X)[0])  # nothing passes from the first layer to the second
+    layer.zoneout = 2.0
+    with pytest.raises(ArgumentError, match=r"zoneout is 2.0"):
+        layer(X)
+
+
 def test_dropouts_are_unbiased():
     layer = build("elman", input_dropout=0.3, recurrent_dropout=0.2, weight_dropout=0.1)
     torch.manual_seed(0)
@@ -371,6 +392,10 @@ def test_gaps_are_read_by_the_cell_that_reads_them():
         ArgumentError, match=r"gaps has shape \(4, 6\); expected one value per row and step of x, \(6, 4\)"
     ):
         layer(X, gaps=gaps.T)
+    with pytest.raises(ArgumentError, match="gaps"):
+        layer.step(X[2], carried, gaps=gaps[2, :3])
+    with pytest.raises(ArgumentError, match="gaps is float"):
+        layer.step(X[2], carried, gaps=1.5)
     with pytest.raises(ArgumentError, match="cell 'lstm' reads no time gaps, 'cfc' does"):
         build("lstm")(X, gaps=gaps)
 
@@ -463,6 +488,13 @@ def test_the_engine_that_an_option_costs_is_named_with_its_reason():
     assert "torch's kernels know no recurrent dropout" in build("lstm", recurrent_dropout=0.5).explain()
     said = build("gru", zoneout=0.1, layer_norm=True).explain()
     assert said == "layer 0: gru by reference (torch: torch's kernels know no layer normalisation and no zoneout)"
+
+
+def test_to_explain_draws_nothing():
+    layer = build("lstm", weight_dropout=0.5, recurrent_dropout=0.5, input_dropout=0.5)
+    before = torch.random.get_rng_state()
+    layer.explain()
+    assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_the_drop_ins_take_the_options_too():

@@ -57,7 +57,7 @@ def _asking(name: str) -> Iterator[None]:
 def choose(cell: Cell, needs: frozenset[str] = frozenset()) -> Choice:
     """The engine that runs the cell, as `engine(...)` asks for it here.
 
-    needs: what it must be able to do beside the equations, as `Conditions.needs` and a layer's options name it.
+    needs: what it must be able to do beside the equations, as `recurra.layers.stack.needs` names it.
     Raises ArgumentError if an engine is asked for by name and cannot run the cell.
     """
     wanted = _asked_for()

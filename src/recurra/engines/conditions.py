@@ -32,11 +32,6 @@ class Conditions(NamedTuple):
     dropout: Tensor | None = None
     zoneout: tuple[Tensor | float | None, ...] | None = None
 
-    def needs(self) -> frozenset[str]:
-        """What an engine must be able to do, beside a cell's equations, lengths and resets."""
-        asked = {"recurrent dropout": self.dropout, "zoneout": self.zoneout}
-        return frozenset(name for name, value in asked.items() if value is not None)
-
     def between(self, start: int, stop: int) -> Conditions:
         """Those of the steps from start to stop."""
 

@@ -168,7 +168,7 @@ class _Equations:
         parts = list(projected.chunk(len(self.cell.gates), 1))
         if self.cell.reads_gaps:
             gaps = self.conditions.gaps
-            passed = projected.new_ones(len(projected)) if gaps is None else gaps[t].to(projected.dtype)
+            passed = projected.new_ones(projected.shape[0]) if gaps is None else gaps[t].to(projected.dtype)
             parts.append(_widen(passed, self.spatial))
         return self.cell.by_gate(parts)
 

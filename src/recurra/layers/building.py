@@ -21,7 +21,7 @@ from recurra.layers.stack import Stack
 if TYPE_CHECKING:
     from recurra.layers.recurrent import Recurrent
 
-__all__ = ["make_stack"]
+__all__ = ["make_stack", "read_segment"]
 
 _FLAGS = (
     "bias",
@@ -65,7 +65,7 @@ def make_stack(layer: Recurrent, kernel: tuple[int, ...]) -> Stack:
     zoneout = one_per_state("zoneout", layer.zoneout, cell.states)
     hidden_sizes = one_per_layer("hidden_size", layer.hidden_size, num_layers)
     dilations = one_per_layer("dilation", layer.dilation, num_layers)
-    segment = _read_segment(layer.checkpoint)
+    read_segment(layer.checkpoint)
     _check_forget_bias(layer.forget_bias)
     if layer.proj_size:
         check_count("proj_size", layer.proj_size)
@@ -93,11 +93,14 @@ def make_stack(layer: Recurrent, kernel: tuple[int, ...]) -> Stack:
         for index in range(num_layers)
         for direction in range(directions)
     )
-    return Stack(cell, recurrences, directions, dilations, zoneout, layer.dropout, layer.residual, segment)
+    return Stack(cell, recurrences, directions, dilations)
 
 
-def _read_segment(checkpoint: bool | int) -> int | None:
-    """Steps of a segment; None: the root of the sequence's; 0: no segments."""
+def read_segment(checkpoint: bool | int) -> int | None:
+    """Steps of a segment; None: the root of the sequence's; 0: no segments.
+
+    Raises ArgumentError for anything but True, False or a count.
+    """
     if isinstance(checkpoint, bool):
         return None if checkpoint else 0
     if not isinstance(checkpoint, int) or checkpoint < 1:

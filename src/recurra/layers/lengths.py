@@ -31,7 +31,7 @@ def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
         read = read.long()  # of an empty list torch cannot know better than float
     if read.dtype == torch.bool or read.is_floating_point() or read.is_complex():
         raise ArgumentError(f"lengths has dtype {read.dtype}; expected integers, as in lengths.long()")
-    if read.dim() != 1 or len(read) != batch:
+    if read.dim() != 1 or read.shape[0] != batch:  # torch.export takes what len returns for a constant
         raise ArgumentError(
             f"lengths has shape {tuple(read.shape)}, x has batch {batch}; pass one length per row, shape ({batch},)"
         )

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Noise", "draw_kept", "draw_mask"]
+from recurra.errors import ArgumentError
+
+__all__ = ["Noise", "check_noise", "draw_kept", "draw_mask"]
 
 
 class Noise(NamedTuple):
@@ -22,6 +24,17 @@ class Noise(NamedTuple):
     inputs: tuple[Tensor | None, ...]
     states: tuple[Tensor | None, ...]
     weights: tuple[Tensor | None, ...]
+
+
+def check_noise(noise: object, batch: int) -> None:
+    """Raise ArgumentError unless it was drawn for so many rows."""
+    if not isinstance(noise, Noise):
+        raise ArgumentError(f"noise is {type(noise).__name__}; pass what draw_noise({batch}) returns")
+    for mask in (*noise.inputs, *noise.states):
+        if mask is not None and len(mask) != batch:
+            raise ArgumentError(
+                f"noise was drawn for {len(mask)} rows, x has {batch}; draw it with draw_noise({batch})"
+            )
 
 
 def draw_mask(probability: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:

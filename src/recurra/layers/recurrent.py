@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell, State, get_cell
-from recurra.engines import Choice, Conditions, choose
+from recurra.engines import Choice, choose
 from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_dtype
-from recurra.layers.building import make_stack
+from recurra.layers.arguments import check_dtype, one_per_state
+from recurra.layers.building import make_stack, read_segment
 from recurra.layers.forms import Sequences, read_per_step, read_sequences
 from recurra.layers.initialising import initialise
-from recurra.layers.noise import Noise, draw_mask
+from recurra.layers.noise import Noise, check_noise, draw_mask
 from recurra.layers.options import Initializer
 from recurra.layers.shapes import check_sequence, check_step
 from recurra.layers.stack import Passage, needs
@@ -211,9 +211,10 @@ class Recurrent(nn.Module):
         check_step(x_t, input_size=self.input_size, weight=self._any_weight(), space=self._space)
         batched = x_t.dim() == 2 + len(self._space)
         x = x_t.unsqueeze(0) if batched else x_t[None, None]
-        batch = (len(x_t),) if batched else ()
+        batch = (x_t.shape[0],) if batched else ()
         sequences = Sequences(x, None, batch, False, lambda y: y.squeeze(0) if batched else y[0, 0])
-        y, last = self._run(sequences, state, None, None if gaps is None else gaps.unsqueeze(0), noise)
+        passed = gaps.unsqueeze(0) if isinstance(gaps, Tensor) else gaps
+        y, last = self._run(sequences, state, None, read_per_step("gaps", passed, sequences), noise)
         return sequences.restore(y), last
 
     def initial_state(self, batch: int | None = None, *, space: tuple[int, ...] = ()) -> State:
@@ -268,8 +269,9 @@ class Recurrent(nn.Module):
         ...     print(Recurrent("gru", 1, 2).explain())
         layer 0: gru by reference (asked for by name)
         """
-        drops = torch.ones(1) if self.recurrent_dropout and self.training else None
-        choice = self._choose(Passage("", torch.empty(0), noise=Noise((), (drops,), ())))
+        example = self._any_weight().new_empty(1, 0, self.input_size)
+        dropped = Noise((), (example[0] if self.recurrent_dropout else None,), ())  # nothing is drawn to explain
+        choice = self._choose(self._passage(Sequences(example, None, (0,), False, lambda y: y), None, None, dropped))
         both = ", both directions" if self.bidirectional else ""
         return "\n".join(
             f"layer {layer}: {self.cell.name}{both} by {choice.engine} ({choice.why})"
@@ -319,23 +321,39 @@ class Recurrent(nn.Module):
         if gaps is not None and not self.cell.reads_gaps:
             raise ArgumentError(f"gaps was passed; cell {self.cell.name!r} reads no time gaps, 'cfc' does")
         x, batch = sequences.x, sequences.batch
-        if not self.training:
-            noise = None
-        elif noise is None and (self.input_dropout or self.recurrent_dropout or self.weight_dropout):
-            noise = self.draw_noise(x.shape[1])
-        passage = Passage("reference", x, sequences.lengths, resets, gaps, noise, watched)
+        passage = self._passage(sequences, resets, gaps, noise)
         if watched is None:
             passage = passage._replace(engine=self._choose(passage).engine)
         start = self._begin(x, (x.shape[1],), tuple(x.shape[3:])) if state is None else self._given(state, x, batch)
-        y, finals = self._stack.run(self, passage, self._layout.split(start))
+        y, finals = self._stack.run(self, passage._replace(watch=watched), self._layout.split(start))
         last = self._layout.join(finals)
         return y, last if batch else last.map(lambda part: part.squeeze(1))
 
+    def _passage(
+        self, sequences: Sequences, resets: Tensor | None, gaps: Tensor | None, noise: Noise | None
+    ) -> Passage:
+        batch = sequences.x.shape[1]
+        if not self.training:
+            noise = None
+        elif noise is not None:
+            check_noise(noise, batch)
+        elif self.input_dropout or self.recurrent_dropout or self.weight_dropout:
+            noise = self.draw_noise(batch)
+        return Passage(
+            sequences.x,
+            sequences.lengths,
+            resets,
+            gaps,
+            noise,
+            watch=None,
+            dropout=self.dropout,
+            residual=self.residual,
+            zoneout=one_per_state("zoneout", self.zoneout, self.cell.states),
+            segment=read_segment(self.checkpoint),
+        )
+
     def _choose(self, passage: Passage) -> Choice:
-        drops = None if passage.noise is None else passage.noise.states[0]
-        zoneout = self._stack.zoneout if any(self._stack.zoneout) else None
-        asked = Conditions(passage.lengths, passage.resets, None, passage.gaps, drops, zoneout)
-        return choose(self.cell, needs(self._stack, asked))
+        return choose(self.cell, needs(self._stack, passage))
 
     def _begin(self, like: Tensor, batch: tuple[int, ...], space: tuple[int, ...]) -> State:
         """What a sequence begins with where no state is given."""

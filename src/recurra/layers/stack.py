@@ -27,12 +27,6 @@ class Stack(NamedTuple):
     """Layer by layer, direction by direction."""
     directions: int
     dilations: tuple[int, ...]
-    zoneout: tuple[float, ...]
-    """Per state."""
-    dropout: float
-    residual: bool
-    segment: int | None
-    """Steps of a segment of checkpointed backpropagation; None: the root of the sequence's; 0: all at once."""
 
     def run(self, module: nn.Module, passage: Passage, starts: list[State]) -> tuple[Tensor, list[State]]:
         """Outputs (time, batch, directions*output, ...) and the last state of each recurrence.
@@ -51,9 +45,9 @@ class Stack(NamedTuple):
                 outputs.append(y)
                 finals.append(final)
             y = torch.cat(outputs, 2) if self.directions > 1 else outputs[0]  # time batch directions*output ...
-            x = y + x if self.residual and layer else y
-            if self.dropout and layer < len(self.dilations) - 1:
-                x = F.dropout(x, self.dropout, module.training)
+            x = y + x if passage.residual and layer else y
+            if passage.dropout and layer < len(self.dilations) - 1:
+                x = F.dropout(x, passage.dropout, module.training)
         return x, finals
 
     def _pass(self, module: nn.Module, index: int, x: Tensor, start: State, passage: Passage) -> tuple[Tensor, State]:
@@ -62,45 +56,49 @@ class Stack(NamedTuple):
         reverse, dilation = recurrence.direction == 1, self.dilations[recurrence.layer]
         weights = recurrence.weights(module, noise and noise.weights[index])
         conditions = passage.conditions(reverse=reverse)._replace(
-            dropout=noise and noise.states[index], zoneout=self._kept(module, x, start, dilation)
+            dropout=noise and noise.states[index], zoneout=passage.kept(start, dilation, module.training)
         )
         if conditions.resets is not None:
             conditions = conditions._replace(restart=recurrence.initial(module, start.map(lambda part: part[0])))
         run = partial(get_engine(passage.engine).run, self.cell, weights, reverse=reverse and dilation == 1)
         watching = {} if passage.watch is None else {"watch": passage.watch[index]}
         run = partial(run, **watching)
-        if self.segment != 0 and passage.watch is None:
-            run = partial(run_in_segments, run, steps=self.segment, reverse=reverse and dilation == 1)
+        if passage.segment != 0 and passage.watch is None:
+            run = partial(run_in_segments, run, steps=passage.segment, reverse=reverse and dilation == 1)
         if dilation > 1:
             return run_dilated(run, x, start, conditions, dilation=dilation, reverse=reverse)
         y, final = run(x, start.map(lambda part: part[0]), conditions)
         return y, final.map(lambda part: part.unsqueeze(0))
 
-    def _kept(
-        self, module: nn.Module, x: Tensor, start: State, dilation: int
-    ) -> tuple[Tensor | float | None, ...] | None:
+
+class Passage(NamedTuple):
+    """One batch, and what the layer's settings say at the time."""
+
+    x: Tensor
+    lengths: Tensor | None
+    resets: Tensor | None
+    gaps: Tensor | None
+    noise: Noise | None
+    watch: list[list[State]] | None
+    dropout: float
+    residual: bool
+    zoneout: tuple[float, ...]
+    """Per state."""
+    segment: int | None
+    """Steps of a segment of checkpointed backpropagation; None: the root of the sequence's; 0: all at once."""
+    engine: str = "reference"
+
+    def kept(self, start: State, dilation: int, training: bool) -> tuple[Tensor | float | None, ...] | None:
         """What zoneout keeps: a draw for every step in training, in evaluation its expectation."""
         if not any(self.zoneout):
             return None
-        if not module.training:
+        if not training:
             return tuple(probability or None for probability in self.zoneout)
-        time = -(-len(x) // dilation)
+        time = -(-len(self.x) // dilation)
         return tuple(
             draw_kept(probability, (time, dilation * part.shape[1], *part.shape[2:]), part)
             for probability, part in zip(self.zoneout, start, strict=True)
         )
-
-
-class Passage(NamedTuple):
-    """One batch."""
-
-    engine: str
-    x: Tensor
-    lengths: Tensor | None = None
-    resets: Tensor | None = None
-    gaps: Tensor | None = None
-    noise: Noise | None = None
-    watch: list[list[State]] | None = None
 
     def conditions(self, *, reverse: bool) -> Conditions:
         """Those of one direction.
@@ -121,14 +119,16 @@ class Passage(NamedTuple):
         return Conditions(self.lengths, shifted(self.resets, 0), None, shifted(self.gaps, 1))
 
 
-def needs(stack: Stack, conditions: Conditions) -> frozenset[str]:
-    """What an engine must be able to do to run these layers, as `choose` takes it."""
-    first = stack.recurrences[0]
-    options = {
+def needs(stack: Stack, passage: Passage) -> frozenset[str]:
+    """What an engine must be able to do to run this batch, as `choose` takes it."""
+    first, compiling = stack.recurrences[0], torch.compiler.is_compiling()
+    asked = {
         "projection": first.output_size != first.hidden_size,
         "layer normalisation": first.layer_norm,
         "convolution": bool(first.kernel),
-        "lengths under torch.compile": conditions.lengths is not None and torch.compiler.is_compiling(),
-        "resets under torch.compile": conditions.resets is not None and torch.compiler.is_compiling(),
+        "recurrent dropout": passage.noise is not None and passage.noise.states[0] is not None,
+        "zoneout": any(passage.zoneout),
+        "lengths under torch.compile": compiling and passage.lengths is not None,
+        "resets under torch.compile": compiling and passage.resets is not None,
     }
-    return conditions.needs() | frozenset(name for name, asked in options.items() if asked)
+    return frozenset(name for name, needed in asked.items() if needed)

@@ -1,0 +1,58 @@
+"""What the documentation shows runs as it stands."""
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from recurra.errors import ArgumentError
+from recurra.nn import ConvRecurrent, Recurrent
+from recurra.testing import check_cell, list_checks
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture
+def layers_guide(monkeypatch):
+    """The names that the code of docs/layers.md defines, in a module, where pickle finds them."""
+    module = types.ModuleType("layers_guide")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / "layers.md").read_text(), re.DOTALL):
+        exec(block, module.__dict__)  # noqa: S102 - our own page
+    return module
+
+
+def test_the_cell_of_the_layers_guide_does_what_the_guide_says(layers_guide):
+    assert check_cell(layers_guide.Gated) == list_checks()
+    assert check_cell(layers_guide.Gated, option="zoneout")
+    y, _ = Recurrent(layers_guide.Gated, 3, 8, zoneout=0.1, layer_norm=True)(torch.zeros(5, 2, 3))
+    assert y.shape == (5, 2, 8)
+    y, _ = ConvRecurrent(layers_guide.Gated, 3, 8)(torch.zeros(5, 2, 3, 4, 4))
+    assert y.shape == (5, 2, 8, 4, 4)
+
+
+def test_the_refusal_of_the_layers_guide_is_the_one_that_comes():
+    with pytest.raises(ArgumentError) as caught:
+        Recurrent("mingru", 3, 8, recurrent_dropout=0.1)
+    assert str(caught.value) in (DOCS / "layers.md").read_text()
+
+
+def test_the_code_of_the_readme_about_layers_runs(monkeypatch):
+    module = types.ModuleType("readme")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    page = (DOCS.parent / "README.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", page[page.index("## Recurrent layers") :], re.DOTALL):
+        exec(block, module.__dict__)  # noqa: S102 - our own page
+    assert module.y.shape == (50, 4, 128)
+    assert module.layer(torch.zeros(5, 2, 3))[0].shape == (5, 2, 16)
+    assert check_cell(module.Slow) == list_checks()
+
+
+def test_every_option_is_in_the_guide():
+    from recurra.layers.options import RecurrentOptions
+
+    page = (DOCS / "layers.md").read_text()
+    assert [name for name in RecurrentOptions.__annotations__ if f"`{name}=" not in page and name != "seed"] == []
