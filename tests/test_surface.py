@@ -24,6 +24,7 @@ def test_the_public_names():
         "TrainingSettings",
         "UserError",
         "__version__",
+        "diagnose",
         "engine",
     ]
 

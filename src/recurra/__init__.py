@@ -3,6 +3,7 @@
 from recurra.cells import Cell, State
 from recurra.engines import engine
 from recurra.errors import Notice, RecurraError, UserError
+from recurra.reports import diagnose
 from recurra.tasks import Forecaster
 from recurra.training.settings import TrainingSettings
 from recurra.version import __version__
@@ -16,5 +17,6 @@ __all__ = [
     "TrainingSettings",
     "UserError",
     "__version__",
+    "diagnose",
     "engine",
 ]

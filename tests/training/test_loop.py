@@ -125,6 +125,21 @@ def test_clipping_by_value():
     assert (weights(module) - start).abs().max().item() == pytest.approx(0.003, rel=1e-3)
 
 
+@pytest.mark.parametrize("clipping", [{"clip_norm": 0.01}, {"clip_norm": None, "clip_value": 0.003}])
+def test_the_recorded_norm_is_that_of_the_gradient_before_any_clipping(tmp_path, clipping):
+    module, loss, _ = problem()
+    settings = TrainingSettings(steps=1, optimizer="sgd", **clipping)
+    run = run_at(tmp_path)
+    train(module, lambda step: 100 * loss(step), settings, stage=run.stage("fit"))
+    bare, bare_loss, _ = problem()
+    torch.manual_seed(settings.seed)  # for the dropout
+    (100 * bare_loss(0)).backward()
+    expected = torch.cat([p.grad.flatten() for p in bare.parameters()]).norm().item()
+    assert expected > 1
+    (logged,) = run.metrics()
+    assert logged["gradient_norm"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_schedules():
     for name, middle in (("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)):
         settings = TrainingSettings(steps=100, warmup=0.0, schedule=name, learning_rate=1.0)

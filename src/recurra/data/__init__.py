@@ -1,4 +1,4 @@
-"""Tables of many series to flat arrays."""
+"""Tables of many series to flat arrays, and long sequences to the rows of a batch."""
 
 from recurra.data.build import build_series
 from recurra.data.calendar import calendar_features, calendar_names
@@ -9,11 +9,14 @@ from recurra.data.frames import like, to_table
 from recurra.data.frequency import Frequency
 from recurra.data.future import future_values
 from recurra.data.series import SeriesSet
+from recurra.data.streams import Chunk, SequenceStream
 
 __all__ = [
+    "Chunk",
     "Columns",
     "CovariateEncoder",
     "Frequency",
+    "SequenceStream",
     "SeriesSet",
     "Table",
     "build_series",

@@ -60,11 +60,13 @@ class Stack(NamedTuple):
         )
         if conditions.resets is not None:
             conditions = conditions._replace(restart=recurrence.initial(module, start.map(lambda part: part[0])))
-        run = partial(get_engine(passage.engine).run, self.cell, weights, reverse=reverse and dilation == 1)
-        watching = {} if passage.watch is None else {"watch": passage.watch[index]}
-        run = partial(run, **watching)
-        if passage.segment != 0 and passage.watch is None:
-            run = partial(run_in_segments, run, steps=passage.segment, reverse=reverse and dilation == 1)
+        backwards = reverse and dilation == 1
+        run = partial(get_engine(passage.engine).run, self.cell, reverse=backwards)
+        if passage.watch is not None:
+            run = partial(run, watch=passage.watch[index])
+        elif passage.segment != 0:
+            run = partial(run_in_segments, run, steps=passage.segment, reverse=backwards)
+        run = partial(run, weights)
         if dilation > 1:
             return run_dilated(run, x, start, conditions, dilation=dilation, reverse=reverse)
         y, final = run(x, start.map(lambda part: part[0]), conditions)

@@ -1,14 +1,15 @@
 """The training loop: one step after another, stoppable and resumable at each, bit for bit.
 
 What makes a resumed run equal an uninterrupted one: the batch of step k is a function of (seed, k); everything else
-that a step reads or writes (weights, optimizer, averages, random state, counters) is in the checkpoint.
+that a step reads or writes (weights, optimizer, averages, random state, counters, what the loss carries) is in the
+checkpoint.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,21 @@ from recurra.training.run import Checkpoint, Stage
 from recurra.training.settings import TrainingSettings
 from recurra.training.signals import Stop, stopping_on_signals
 
-__all__ = ["Outcome", "StepRecord", "learning_rate", "train"]
+__all__ = ["Carrying", "Outcome", "StepRecord", "learning_rate", "train"]
+
+
+@runtime_checkable
+class Carrying(Protocol):
+    """A loss that hands something on from step to step, as the state of a recurrence; checkpoints hold it."""
+
+    def __call__(self, step: int, /) -> Tensor:
+        """The loss of a step."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the next step needs of those before."""
+
+    def load_state_dict(self, state: Mapping[str, Tensor], /) -> object:
+        """Take it up again; an empty one: as before the first step."""
 
 
 class StepRecord(NamedTuple):
@@ -56,8 +71,8 @@ def train(
 
     Args:
         module: left with the best weights by `validate`, or the last ones without it.
-        loss: the scalar loss of step k's batch, k from 0; must depend on nothing but k, the weights and torch's
-            random state.
+        loss: the scalar loss of step k's batch, k from 0; must depend on nothing but k, the weights, torch's random
+            state and, if it is `Carrying`, what it carries.
         settings: steps, optimizer, schedule, clipping, stopping.
         validate: a score, lower is better, of the module as it stands (in evaluation mode, without gradients).
         stage: where to keep checkpoints and metrics; a stage with a checkpoint is continued from it.
@@ -109,6 +124,7 @@ class _Loop:
         self.optimizer = _optimizer(self.parameters, settings)
         self.average = _weights(module) if settings.averaging else None
         self.best: dict[str, Tensor] | None = None
+        self.carried: dict[str, Tensor] = {}  # after the last step that was made, for a diverging one carries on too
         self.step = self.best_step = self.stale = 0
         self.best_score = math.inf
         self.done = False
@@ -138,7 +154,7 @@ class _Loop:
         self.module.train()
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(self.step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         value, size = loss.item(), norm.item()
         if not (math.isfinite(value) and math.isfinite(size)):
@@ -152,6 +168,8 @@ class _Loop:
             group["lr"] = rate
         self.optimizer.step()
         self.step += 1
+        if isinstance(self.loss, Carrying):
+            self.carried = self.loss.state_dict()
         self._update_average()
         return StepRecord(self.step, value, rate, size, self._validation())
 
@@ -205,6 +223,7 @@ class _Loop:
             tensors |= {f"{part}.{name}": value for name, value in (weights or {}).items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
+        tensors |= {f"carried.{name}": value for name, value in self.carried.items()}
         tensors["random"] = torch.get_rng_state()
         counters = ("step", "best_step", "stale", "done")
         state: dict[str, Any] = {name: getattr(self, name) for name in counters}
@@ -230,6 +249,9 @@ class _Loop:
             index, _, slot = name.partition(".")
             slots.setdefault(int(index), {})[slot] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        self.carried = parts.get("carried", {})
+        if isinstance(self.loss, Carrying):
+            self.loss.load_state_dict(self.carried)
         torch.set_rng_state(parts["random"][""])
         for name in ("step", "best_step", "stale", "done"):
             setattr(self, name, checkpoint.state[name])
