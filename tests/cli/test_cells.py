@@ -1,5 +1,7 @@
 """`recurra cells`."""
 
+from pathlib import Path
+
 import pytest
 
 from recurra.cells import list_cells
@@ -31,3 +33,9 @@ def test_one_cell_shows_its_equations(shell):
 @pytest.mark.parametrize(("name", "words"), [("lstmm", "did you mean 'lstm'"), ("lstm-x", "'lstm' takes none")])
 def test_an_unknown_cell_is_one_line(shell, name, words):
     assert words in shell.refuses("cells", name)
+
+
+def test_the_page_of_equations_is_what_the_command_prints(shell):
+    page = Path(__file__).parents[2] / "docs" / "cells.md"
+    assert shell.does("cells", "--markdown").out == page.read_text(), "run `recurra cells --markdown > docs/cells.md`"
+    assert page.read_text().count("\n## ") == len(list_cells())

@@ -22,8 +22,8 @@ class LRU(Cell):
 
     s = re + i im, B = B_re + i B_im (rows re and im of weight_ih, D is the third), C = C_re + i C_im (weight_hh).
     Biases belong to the projections and are not written. exp(nu) > 0 keeps |lambda| < 1 whatever training does. At
-    the start |lambda|^2 is uniform between 0.9^2 and 0.999^2 (the authors' ring for long sequences), the angle below pi/10.
-    h is an output and no memory; the recurrence is linear in its state.
+    the start |lambda|^2 is uniform between 0.9^2 and 0.999^2 (the authors' ring for long sequences), the angle below
+    pi/10. h is an output and no memory; the recurrence is linear in its state.
 
     >>> LRU().states
     ('h', 're', 'im')

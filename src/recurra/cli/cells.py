@@ -13,6 +13,7 @@ __all__ = ["cells"]
 
 Name = Annotated[str | None, typer.Argument(metavar="[CELL]", help="Show this one with its equations.")]
 InputSize = Annotated[int, typer.Option(min=1, help="Features, for counting parameters.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a page of all equations, as docs/cells.md is.")]
 HiddenSize = Annotated[int, typer.Option(min=1, help="Units, for counting parameters.")]
 
 
@@ -20,6 +21,7 @@ def cells(
     name: Name = None,
     input_size: InputSize = 32,
     hidden_size: HiddenSize = 64,
+    markdown: Markdown = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -36,12 +38,12 @@ def cells(
     if json:
         print_json(rows)
         return
+    if markdown:
+        output().print(_page(rows, input_size, hidden_size), markup=False, soft_wrap=True)
+        return
     _print_table(rows, f"one layer of {hidden_size} units on {input_size} features")
     if name is not None and not quiet:
-        said, _, _ = (inspect.getdoc(type(get_cell(name))) or "").partition(
-            ">>>"
-        )  # the example is for the reader of code
-        output().print(f"\n{said.rstrip()}", markup=False)
+        output().print(f"\n{_equations(get_cell(name))}", markup=False)
     elif not quiet:
         output().print(
             "recurra cells CELL shows its equations. Options come after dashes, as in elman-relu. Every cell also runs "
@@ -66,6 +68,31 @@ def _describe(cell: Any, input_size: int, hidden_size: int) -> dict[str, Any]:
         "paper": cell.paper,
         "engines": list(available(cell)),
     }
+
+
+def _equations(cell: Any) -> str:
+    """What the cell's docstring says, without the example, which is for the reader of code."""
+    return (inspect.getdoc(type(cell)) or "").partition(">>>")[0].rstrip()
+
+
+def _page(rows: list[dict[str, Any]], input_size: int, hidden_size: int) -> str:
+    """All cells with their equations, in Markdown."""
+    from recurra.cells import get_cell
+
+    table = ["| cell | options | states | gates | recurrent | parameters | engines |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        lists = [" ".join(row[key]) for key in ("options", "states", "gates")]
+        lists += [" ".join(row["recurrent gates"]) or "none", f"{row['parameters']:,}", ", ".join(row["engines"])]
+        table.append(f"| [`{row['name']}`](#{row['name']}) | {' | '.join(lists)} |")
+    parts = [
+        "# The cells",
+        "Written by `recurra cells --markdown` from the source: each cell is one file in `src/recurra/cells`. "
+        f"Parameters are those of one layer of {hidden_size} units on {input_size} features.",
+        "\n".join(table),
+    ]
+    for row in rows:
+        parts += [f"## {row['name']}", _equations(get_cell(row["name"]))]
+    return "\n\n".join(parts)
 
 
 def _print_table(rows: list[dict[str, Any]], title: str) -> None:

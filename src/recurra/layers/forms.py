@@ -112,12 +112,15 @@ def _read_nested(nested: Tensor) -> Sequences:
         raise ArgumentError("x is a nested tensor without rows; pass one at least")
     steps = [len(row) for row in rows]
     x = pad_sequence(rows)
+    if not len(x):  # a step of padding, for a batch has one at least
+        x = torch.cat([x, x.new_zeros(1, *x.shape[1:])])
     lengths = read_lengths(steps, batch=len(rows), time=len(x))
 
     def restore(y: Tensor) -> Tensor:
-        if nested.layout == torch.jagged:  # with the offsets of x, for torch lets only such be added to x
-            values = torch.cat([y[:count, row] for row, count in enumerate(steps)])
-            return torch.nested.nested_tensor_from_jagged(values, nested.offsets())  # type: ignore[attr-defined]
-        return torch.nested.as_nested_tensor([y[:count, row] for row, count in enumerate(steps)])
+        shown = [y[:count, row] for row, count in enumerate(steps)]
+        if nested.layout == torch.jagged and nested.lengths() is None:  # type: ignore[attr-defined]
+            # With the offsets of x, for torch lets only such be added to x; not where those leave holes.
+            return torch.nested.nested_tensor_from_jagged(torch.cat(shown), nested.offsets())  # type: ignore[attr-defined]
+        return torch.nested.as_nested_tensor(shown, layout=nested.layout)
 
     return Sequences(x, lengths, (len(rows),), True, restore)

@@ -60,8 +60,8 @@ class Recurrent(nn.Module):
         gate in place.
     proj_size: features of the output, if it is to be smaller than hidden_size (Sak et al. 2014).
     dilation: a step reads the state of so many steps ago (Chang et al. 2017): for every layer, or one number each.
-    checkpoint: keep what backpropagation needs for one segment at a time and compute it again: memory for the square
-        root of the time steps and a third more work. True: segments of sqrt(T) steps; a number: of so many.
+    checkpoint: keep what backpropagation needs for one segment at a time and compute it again: beside x and y, memory
+        for the square root of the time steps, and a third more work. True: segments of sqrt(T) steps; or so many.
     seed: initial weights come from this seed alone; None: from torch's global generator. `seed=0` gives what
         torch.manual_seed(0) gives, on any device.
 

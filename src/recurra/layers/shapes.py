@@ -32,6 +32,8 @@ def check_sequence(
         _check_nested(x, rank, end)
         _check_features(x, input_size, weight, axis=2)
         return
+    if x.layout != torch.strided:
+        raise ArgumentError(f"x has layout {x.layout}; expected a dense tensor: x.to_dense()")
     if x.dim() not in (rank - 1, rank):
         raise ArgumentError(f"x has shape {tuple(x.shape)}; expected {batched}, or (time, {end}) without a batch")
     _check_features(x, input_size, weight, axis=x.dim() - 1 - len(space))
@@ -58,6 +60,8 @@ def check_step(x_t: object, *, input_size: int, weight: Tensor, space: tuple[str
 def _check_nested(x: Tensor, rank: int, end: str) -> None:
     if x.dim() != rank:
         raise ArgumentError(f"x is a nested tensor with {x.dim()} axes; expected {rank}, its rows (steps, {end})")
+    if x.layout == torch.strided and len(shapes := {tuple(row.shape[1:]) for row in x.unbind()}) > 1:
+        raise ArgumentError(f"x is a nested tensor with rows of steps {sorted(shapes)}; expected all alike, ({end})")
 
 
 def _check_features(x: Tensor, input_size: int, weight: Tensor, *, axis: int, name: str = "x") -> None:
