@@ -30,6 +30,12 @@ def define(**members):
         ({"recurrent": ("n", "n")}, "a name stands there twice"),
         ({"recurrent": ["n"]}, "expected a tuple of names"),
         ({"recurrent": ("n", "k"), "second": ("n",)}, "expected the last of the recurrent projections ('n', 'k')"),
+        ({"vectors": {"weight_hh": None}}, "begins otherwise than the layer's own parameters"),
+        ({"vectors": ["v"]}, "vectors is ['v']; expected names with None or a function each"),
+        ({"vectors": {"v": 0.5}}, "vectors['v'] is 0.5"),
+        ({"states": ("h", "detach")}, "'detach', which is a method of every state"),
+        ({"gates": ("gap",), "reads_gaps": True}, "'gap', which is the time gap's"),
+        ({"forget_gate": "f"}, "forget_gate is 'f'; expected one of ('n',)"),
         ({"vectors": {"v": None}}, "step takes x, u, s; expected step(self, x, u, s, p)"),
         ({"step": lambda self, x, u, s, p: s}, "step takes x, u, s, p; expected step(self, x, u, s)"),
         ({"states": ("h", "h")}, "a name stands there twice"),
@@ -73,3 +79,12 @@ def test_values_are_reached_by_gate_in_memory_order():
 def test_a_step_may_be_a_static_method():
     cell = define(step=staticmethod(lambda x, u, s: State(h=x.n)))()
     assert cell.step(cell.by_gate([7]), None, None).h == 7
+
+
+def test_an_option_that_is_not_stored_is_named():
+    class Forgetful(Elman):
+        def __init__(self, size=1):
+            super().__init__()
+
+    with pytest.raises(ArgumentError, match=r"takes 'size' and does not store it; write self.size = size"):
+        _ = Forgetful().name

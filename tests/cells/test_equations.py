@@ -154,6 +154,35 @@ def test_slstm_stays_finite_where_exp_does_not():
         assert isclose(after["h"], tanh(0.5) if asked > 0 else 0.6, rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("asked", [-1e4, -90, 0, 90, 1e4])
+def test_the_first_step_of_slstm_is_its_candidate_however_small_its_gates(asked):
+    after = step("slstm", (asked, -asked, 0.3, 50), (0, 0, 0.2, 0), h=0, c=0, n=0, m=0)
+    assert_close(after, h=tanh(0.5), c=tanh(0.5), n=1, m=asked)
+
+
+@pytest.mark.parametrize(("f", "i"), [(-1e4, -1e4), (-800, -801), (50, -1e4), (-1e4, 50), (700, 700)])
+def test_minlstm_shares_by_what_is_next_to_nothing_too(f, i):
+    ratio = exp(min(700, max(-700, min(0, f) - min(0, i))))  # of the two sigmoids, where both are far from 0.5
+    assert_close(step("minlstm", (f, i, 3), h=0.9), h=(ratio * 0.9 + 3) / (ratio + 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("nu", [-80.0, -18.0, -3.0, 3.0])
+def test_lru_is_finite_with_its_derivative_wherever_nu_is(dtype, nu):
+    cell = get_cell("lru")
+    nu = torch.full((1, 1), nu, dtype=dtype, requires_grad=True)
+    one = torch.ones(1, 1, dtype=dtype)
+    terms = [
+        cell.by_gate([one] * 3),
+        cell.by_recurrent_gate([lambda value: value] * 2),
+        cell.by_state([one] * 3),
+        cell.by_vector([nu, one]),
+    ]
+    after = cell.step(*terms)
+    (gradient,) = torch.autograd.grad(after.h.sum(), nu)
+    assert torch.isfinite(gradient).all() and torch.isfinite(after.h).all()
+
+
 def test_cfc_passes_as_much_time_as_the_gap_says():
     heads = (lambda z: z, lambda z: 2 * z, lambda z: 3 * z, lambda z: z - 1)
     z = 1.7159 * tanh((0.5 - 2) * 2 / 3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recurra.errors import ArgumentError
-from recurra.nn import LSTM, ConvLSTM, Recurrent, SeriesStates
+from recurra.nn import GRU, LSTM, ConvLSTM, Recurrent, SeriesStates
 from recurra.testing import assert_within_rounding
 
 LAYERS = {
@@ -82,12 +82,38 @@ def test_images_have_states_too():
         assert_within_rounding(found, y_t)
 
 
+def test_states_of_another_layer_are_refused():
+    lstm, gru = Recurrent("lstm", 2, 3), Recurrent("gru", 2, 3)
+    states, (_, state) = SeriesStates(lstm), lstm(torch.randn(5, 2, 2))
+    with pytest.raises(ArgumentError, match="cell 'lstm' has h, c"):
+        states.update(["a", "b"], gru(torch.randn(5, 2, 2))[1])
+    with pytest.raises(ArgumentError, match=r"state.c has shape"):
+        states.update(["a", "b"], state._replace(c=state.c[:, :1]))
+    images, camera = SeriesStates(ConvLSTM(1, 3)), ConvLSTM(1, 3)
+    images.update(["a"], camera(torch.randn(2, 1, 1, 4, 4))[1])
+    with pytest.raises(ArgumentError, match=r"space is \(\), that of the states kept \(4, 4\)"):
+        images.gather(["a", "b"])
+    with pytest.raises(ArgumentError, match="states of another layer"):
+        SeriesStates(Recurrent("lstm", 1, 3)).load_state_dict(images.state_dict())
+
+
+def test_a_drop_in_of_different_widths_takes_back_what_it_returned():
+    layer = GRU(2, [3, 5], 2, seed=0)
+    x = torch.randn(6, 2, 2)
+    whole, _ = layer(x)
+    first, state = layer(x[:4])
+    assert_within_rounding(torch.cat([first, layer(x[4:], state)[0]]), whole)
+    states = SeriesStates(layer)
+    states.update(["a", "b"], state)
+    assert_within_rounding(layer(x[4:], states.gather(["a", "b"]))[0], whole[4:])
+
+
 def test_wrong_use_is_refused_in_words():
     layer = Recurrent("gru", 2, 3)
     states, (_, state) = SeriesStates(layer), layer(torch.randn(5, 2, 2))
     with pytest.raises(ArgumentError, match="expected a Recurrent"):
         SeriesStates(torch.nn.GRU(2, 3))
-    with pytest.raises(ArgumentError, match="state has 2 rows, names are 1"):
+    with pytest.raises(ArgumentError, match=r"state.h has shape \(1, 2, 3\); expected \(1, 1, 3\)"):
         states.update(["a"], state)
     with pytest.raises(ArgumentError, match="names has 'a' twice"):
         states.gather(["a", "b", "a"])

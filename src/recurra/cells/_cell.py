@@ -71,6 +71,9 @@ class Cell:
         if cls.recurrent is not None:
             _check_names(cls, "recurrent", may_be_empty=True)
         _check_second(cls)
+        _check_vectors(cls)
+        if cls.forget_gate is not None and cls.forget_gate not in cls.gates:
+            raise ArgumentError(f"{cls.__name__}.forget_gate is {cls.forget_gate!r}; expected one of {cls.gates!r}")
         _check_step(cls)
         # torch.compile traces the use of these types and not their making.
         for label, fields in (("State", cls.states), ("Inputs", _input_fields(cls))):
@@ -140,6 +143,12 @@ class Cell:
     def _options(self) -> list[tuple[str, Any, Any]]:
         """(name, value, default) of each constructor argument, in order."""
         parameters = _constructor(type(self)).items()
+        missing = [name for name, _ in parameters if not hasattr(self, name)]
+        if missing:
+            raise ArgumentError(
+                f"{type(self).__name__}.__init__ takes {missing[0]!r} and does not store it; "
+                f"write self.{missing[0]} = {missing[0]}, by which cells are named and compared"
+            )
         return [(name, getattr(self, name), parameter.default) for name, parameter in parameters]
 
     def __eq__(self, other: object) -> bool:
@@ -166,7 +175,7 @@ def _input_fields(cls: type[Cell]) -> tuple[str, ...]:
 
 def _spell(value: object) -> str:
     """An option's value without a dash in it: 1e-05 is written out."""
-    return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+    return format(Decimal(repr(float(value))), "f") if isinstance(value, float) else str(value)
 
 
 def _check_names(cls: type[Cell], declared: str, *, may_be_empty: bool = False) -> None:
@@ -183,6 +192,10 @@ def _check_names(cls: type[Cell], declared: str, *, may_be_empty: bool = False) 
                 f"{where} has the name {name!r}; the equations read it as an attribute: "
                 f"use a Python identifier without a leading underscore"
             )
+        if declared == "states" and name in _METHODS:
+            raise ArgumentError(f"{where} has the name {name!r}, which is a method of every state; use another")
+        if declared == "gates" and name == "gap" and cls.reads_gaps:
+            raise ArgumentError(f"{where} has the name 'gap', which is the time gap's; use another")
     if len(set(names)) != len(names):
         raise ArgumentError(f"{where} is {names!r}; a name stands there twice, name each once")
 
@@ -194,6 +207,20 @@ def _check_second(cls: type[Cell]) -> None:
             f"{cls.__name__}.second is {cls.second!r}; expected the last of the recurrent projections {gates!r}: "
             f"order them so that those of the output before come first"
         )
+
+
+def _check_vectors(cls: type[Cell]) -> None:
+    where = f"{cls.__name__}.vectors"
+    if not isinstance(cls.vectors, Mapping):
+        raise ArgumentError(f"{where} is {cls.vectors!r}; expected names with None or a function each, {{'v': None}}")
+    for name, initial in cls.vectors.items():
+        if not isinstance(name, str) or not name.isidentifier() or name.startswith(_TAKEN):
+            raise ArgumentError(
+                f"{where} has the name {name!r}; use a Python identifier that begins otherwise than the layer's own "
+                f"parameters: {', '.join(_TAKEN)}"
+            )
+        if initial is not None and not callable(initial):
+            raise ArgumentError(f"{where}[{name!r}] is {initial!r}; expected None or a function of uniform numbers")
 
 
 def _check_step(cls: type[Cell]) -> None:
@@ -210,4 +237,7 @@ def _check_step(cls: type[Cell]) -> None:
         )
 
 
+# Prefixes of the layer's own parameters, and the methods of a state.
+_TAKEN = ("_", "weight", "bias", "gain", "magnitude", "initial")
+_METHODS = ("map", "detach", "count", "index")
 _EXAMPLES = {"gates": '("r", "z", "n")', "states": '("h",)', "recurrent": '("r", "z", "n")'}

@@ -16,6 +16,8 @@ __all__ = [
     "activation_named",
     "cos",
     "exp",
+    "expm1",
+    "is_zero",
     "log",
     "log_sigmoid",
     "maximum",
@@ -24,6 +26,7 @@ __all__ = [
     "sin",
     "sqrt",
     "tanh",
+    "where",
 ]
 
 
@@ -47,6 +50,16 @@ def exp(value: Any) -> Any:
     return value.exp()
 
 
+def expm1(value: Any) -> Any:
+    """exp(value) - 1, also where value is next to nothing."""
+    return value.expm1()
+
+
+def is_zero(value: Any) -> Any:
+    """Whether value is 0: a condition for `where`."""
+    return value.eq(0)
+
+
 def log(value: Any) -> Any:
     """The natural logarithm of value."""
     return value.log()
@@ -60,6 +73,11 @@ def log_sigmoid(value: Any) -> Any:
 def maximum(one: Any, other: Any) -> Any:
     """The larger of two values; where they are equal, each has half of the derivative."""
     return one.maximum(other)
+
+
+def where(condition: Any, one: Any, other: Any) -> Any:
+    """one where the condition holds, else other."""
+    return one.where(condition, other)
 
 
 def sqrt(value: Any) -> Any:

@@ -18,7 +18,8 @@ class Jordan(Cell):
         y_t = g(V h_t)                                g: sigmoid, tanh, relu or linear
 
     Biases belong to the projections and are not written: b to the first line, c to the second. hidden_size is the size
-    of both h and y. weight_hh holds U and V, one above the other; y is the state, h is no memory.
+    of both h and y. weight_hh holds U and V, one above the other; y is the state, h is no memory. Jordan's
+    own state units also held on to a part of what they were; without it the network is what textbooks give his name.
 
     activation: the name of g.
     Raises ArgumentError for another name.

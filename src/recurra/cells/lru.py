@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from recurra.cells._cell import Cell
-from recurra.cells._functions import cos, exp, log, sin, sqrt
+from recurra.cells._functions import cos, exp, expm1, log, sin, sqrt
 from recurra.cells._state import State
 
 __all__ = ["LRU"]
@@ -21,9 +21,10 @@ class LRU(Cell):
         h_t = Re(C s_t) + D x_t
 
     s = re + i im, B = B_re + i B_im (rows re and im of weight_ih, D is the third), C = C_re + i C_im (weight_hh).
-    Biases belong to the projections and are not written. exp(nu) > 0 keeps |lambda| < 1 whatever training does. At
-    the start |lambda|^2 is uniform between 0.9^2 and 0.999^2 (the authors' ring for long sequences), the angle below
-    pi/10. h is an output and no memory; the recurrence is linear in its state.
+    Biases belong to the projections and are not written. exp(nu) keeps |lambda| within 1 whatever training does. At the
+    start |lambda|^2 is uniform between 0.9^2 and 0.999^2 (the authors' ring for long sequences), the angle below pi/10.
+    Of the authors' block this is the recurrence, with the factor before B tied to lambda, where they train it on,
+    and a full matrix D. h is an output and no memory; the recurrence is linear in its state.
 
     >>> LRU().states
     ('h', 're', 'im')
@@ -45,7 +46,7 @@ class LRU(Cell):
     def step(self, x: Any, u: Any, s: Any, p: Any) -> State:
         size, angle = exp(-exp(p.nu)), exp(p.theta)
         real, imaginary = size * cos(angle), size * sin(angle)
-        gain = sqrt(1 - size * size)
+        gain = sqrt(-expm1(-2 * exp(p.nu)))  # sqrt(1 - size^2), where size is next to 1 too
         re = real * s.re - imaginary * s.im + gain * x.re
         im = real * s.im + imaginary * s.re + gain * x.im
         return State(h=u.c_re(re) - u.c_im(im) + x.d, re=re, im=im)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recurra.cells._cell import Cell
-from recurra.cells._functions import sigmoid
+from recurra.cells._functions import log_sigmoid, sigmoid
 from recurra.cells._state import State
 
 __all__ = ["MinLSTM"]
@@ -31,5 +31,5 @@ class MinLSTM(Cell):
     forget_gate = "f"
 
     def step(self, x: Any, u: Any, s: Any) -> State:
-        f, i = sigmoid(x.f), sigmoid(x.i)
-        return State(h=(f * s.h + i * x.n) / (f + i))
+        kept = sigmoid(log_sigmoid(x.f) - log_sigmoid(x.i))  # f / (f + i), where both are next to nothing too
+        return State(h=kept * s.h + (1 - kept) * x.n)

@@ -21,8 +21,7 @@ class PeepholeLSTM(Cell):
         o = sigmoid(W_o x_t + U_o h_(t-1) + p_o * c_t)
         h_t = o * tanh(c_t)
 
-    Biases belong to the projections and are not written. The equations are those of ONNX's LSTM with input P, and of
-    Keras' and TensorFlow's with use_peepholes.
+    Biases belong to the projections and are not written. The equations are those of ONNX's LSTM with input P.
 
     >>> list(PeepholeLSTM().vectors)
     ['p_i', 'p_f', 'p_o']

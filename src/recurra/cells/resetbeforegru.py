@@ -12,7 +12,7 @@ __all__ = ["ResetBeforeGRU"]
 
 
 class ResetBeforeGRU(Cell):
-    """Gated recurrent unit whose reset comes before the recurrent product (Cho et al. 2014; Chung et al. 2014).
+    """Gated recurrent unit whose reset comes before the recurrent product (Cho et al. 2014).
 
         r = sigmoid(W_r x_t + U_r h_(t-1))
         z = sigmoid(W_z x_t + U_z h_(t-1))

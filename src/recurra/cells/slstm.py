@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from recurra.cells._cell import Cell
-from recurra.cells._functions import exp, log_sigmoid, maximum, sigmoid, tanh
+from recurra.cells._functions import exp, is_zero, log_sigmoid, maximum, sigmoid, tanh, where
 from recurra.cells._state import State
 
 __all__ = ["SLSTM"]
@@ -24,7 +24,8 @@ class SLSTM(Cell):
         h_t = sigmoid(W_o x_t + U_o h_(t-1)) * c_t / n_t
 
     Biases belong to the projections and are not written. The result does not depend on m, which only keeps exp within
-    range: an i of 1e30 is a matter of course. A state has n > 0, but for the zeros at the beginning.
+    range: an i of 1e30 is a matter of course. n is 0 in the zeros of the beginning alone, which have no weight at all:
+    the first step's m is its own W_i x_t + U_i h_(t-1), however small.
 
     >>> SLSTM().states
     ('h', 'c', 'n', 'm')
@@ -39,7 +40,8 @@ class SLSTM(Cell):
     }
 
     def step(self, x: Any, u: Any, s: Any) -> State:
-        asked, kept = x.i + u.i, log_sigmoid(x.f + u.f) + s.m
+        asked = x.i + u.i
+        kept = where(is_zero(s.n), asked, log_sigmoid(x.f + u.f) + s.m)
         m = maximum(kept, asked)
         i, f = exp(asked - m), exp(kept - m)
         c = f * s.c + i * tanh(x.z + u.z)

@@ -8,12 +8,12 @@ first half for nothing; and a reversed padded batch must begin at each row's end
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import Cell, State
 from recurra.cells.elman import Elman
@@ -21,11 +21,13 @@ from recurra.cells.feedback import Feedback
 from recurra.cells.gru import GRU
 from recurra.cells.lstm import LSTM
 from recurra.engines.conditions import Conditions
-from recurra.engines.restarting import run_parts
+from recurra.engines.restarting import run_between_resets
 from recurra.engines.turning import turned
 from recurra.engines.weights import Weights
 
 __all__ = ["advance", "refusal", "run"]
+
+_SHUT = 3e4  # far beyond where a sigmoid is 0 or 1 in any type, and within the range of each
 
 
 class _Kernels(NamedTuple):
@@ -80,23 +82,11 @@ def run(
     cuDNN's kernels have no second derivative; use engine "reference" for it on a GPU.
     """
     lengths = conditions.lengths
-    if len(x) == 1 and lengths is None and conditions.resets is None and _has_step_kernel(weights, x):
-        state = advance(cell, weights, x[0], state)
-        return state[0].unsqueeze(0), state
-    resets = conditions.resets
     if reverse:
         x = turned(x, lengths)
-        resets = None if resets is None else turned(resets, lengths)
-    if resets is not None and conditions.restart is not None:
-
-        def run_ragged(parts: Tensor, starts: State, counts: Tensor) -> tuple[Tensor, State]:
-            return _run_ragged(cell, weights, parts, starts, counts.cpu())
-
-        y, state = run_parts(run_ragged, x, state, lengths, resets, conditions.restart)
-    elif lengths is None:
-        y, state = _call(cell, weights, (x,), state)
-    else:
-        y, state = _run_ragged(cell, weights, x, state, lengths.cpu())
+        turned_resets = None if conditions.resets is None else turned(conditions.resets, lengths)
+        conditions = conditions._replace(resets=turned_resets)
+    y, state = run_between_resets(partial(_run_forward, cell, weights), x, state, conditions)
     return (turned(y, lengths) if reverse else y), state
 
 
@@ -120,37 +110,47 @@ def _has_step_kernel(weights: Weights, x: Tensor) -> bool:
     return weights.projection is None and not (x.is_cuda and weights.input_bias is None)
 
 
+def _run_forward(cell: Cell, weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
+    if conditions.lengths is not None:
+        return _run_ragged(cell, weights, x, state, conditions.lengths.to(x.device))
+    if len(x) == 1 and _has_step_kernel(weights, x):
+        state = advance(cell, weights, x[0], state)
+        return state[0].unsqueeze(0), state
+    return _call(cell, weights, x, state)
+
+
 def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
-    """Rows of different lengths, packed. The kernels want the longest first and refuse empty rows: those are left
-    out, which leaves their state as it was and their outputs 0."""
-    order = lengths.argsort(descending=True, stable=True)
-    rows = order[: int((lengths > 0).sum())]
-    time, batch, hidden = len(x), x.shape[1], state[0].shape[-1]
-    if not len(rows):
-        return x.new_zeros(time, batch, hidden), state
-    lengths = lengths[rows]
-    rows = rows.to(x.device)
-    packed = pack_padded_sequence(x.index_select(1, rows), lengths)
-    shown, last = _call(
-        cell, weights, (packed.data, packed.batch_sizes), state._make(part.index_select(0, rows) for part in state)
-    )
-    padded, _ = pad_packed_sequence(PackedSequence(shown, packed.batch_sizes), total_length=time)
-    y = padded.new_zeros(time, batch, hidden).index_copy(1, rows, padded)
-    return y, state._make(old.to(new.dtype).index_copy(0, rows, new) for old, new in zip(state, last, strict=True))
+    """Rows of different lengths, padded: on a CPU torch's packed sequences take other and slower kernels.
+
+    A row's last output is its final h. The memory of an LSTM, which the kernel shows only after the last step of all,
+    is made to stand still: one more feature, 1 in the padding, shuts the input gate and opens the forget gate for good.
+    """
+    alive = (torch.arange(len(x), device=x.device)[:, None] < lengths).unsqueeze(-1)  # time batch 1
+    x = torch.where(alive, x, 0)  # 0 * NaN is NaN
+    if len(state) > 1:
+        x = torch.cat([x, (~alive).to(x.dtype)], -1)
+        pushes = [{"i": -_SHUT, "f": _SHUT}.get(gate, 0.0) for gate in cell.gates]
+        column = torch.tensor(pushes, dtype=weights.input.dtype, device=x.device)
+        rows = column.repeat_interleave(len(weights.input) // len(pushes))
+        weights = weights._replace(input=torch.cat([weights.input, rows.unsqueeze(1)], 1))
+    y, last = _call(cell, weights, x, state)
+    y = torch.where(alive, y, 0)
+    place = (lengths - 1).clamp(min=0).view(1, -1, 1).expand(1, -1, y.shape[-1])
+    h = torch.where(lengths.unsqueeze(1) > 0, y.gather(0, place)[0], state[0].to(y.dtype))
+    return y, last._replace(**{cell.states[0]: h})
 
 
-def _call(cell: Cell, weights: Weights, sequence: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-    """sequence: (x,) dense, or (data, batch_sizes) packed."""
+def _call(cell: Cell, weights: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """The kernel, on whole rows."""
     ordered = (weights.input, weights.recurrent, weights.input_bias, weights.recurrent_bias, weights.projection)
     parameters = [weight for weight in ordered if weight is not None]
-    if sequence[0].is_cuda and weights.projection is None:
+    if x.is_cuda and weights.projection is None:
         _settle(weights, parameters)
     start = [part.unsqueeze(0).contiguous() for part in state]  # the kernels' own layer axis
     # cuDNN drops what the backward pass needs unless told that it trains, which has nothing to do with dropout here.
     trains = torch.is_grad_enabled()
-    layout = () if len(sequence) == 2 else (False,)  # batch_first, asked of dense sequences only
     y, *last = _KERNELS[cell].sequence(
-        *sequence,
+        x,
         start if len(start) > 1 else start[0],
         parameters,
         weights.input_bias is not None,
@@ -158,7 +158,7 @@ def _call(cell: Cell, weights: Weights, sequence: tuple[Tensor, ...], state: Sta
         0.0,  # dropout
         trains,
         False,  # bidirectional
-        *layout,
+        False,  # batch_first
     )
     return y, state._make(part.squeeze(0) for part in last)
 

@@ -1,48 +1,40 @@
-"""Rows that begin anew, for kernels that know no resets: each part of a row becomes a row of its own."""
+"""Rows that begin anew, for kernels that know no resets: time is cut where any row does."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from recurra.cells import State
+from recurra.engines.conditions import Conditions
 
-__all__ = ["run_parts"]
+__all__ = ["run_between_resets"]
 
-_Run = Callable[[Tensor, State, Tensor], tuple[Tensor, State]]
+_Run = Callable[[Tensor, State, Conditions], tuple[Tensor, State]]
 
 
-def run_parts(
-    run: _Run, x: Tensor, state: State, lengths: Tensor | None, resets: Tensor, restart: State
-) -> tuple[Tensor, State]:
-    """What `reference.run` returns for the same arguments, forward in time.
+def run_between_resets(run: _Run, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
+    """What `reference.run` returns for the same arguments, forward in time; in as many calls as there are steps before
+    which rows begin anew.
 
-    run: takes x (time, part, feature), the states that parts begin with, and their lengths (part,), all above 0.
+    run: takes x (steps, batch, feature), the state before it, and conditions without resets.
     """
-    time, batch = x.shape[:2]
-    steps = torch.full((batch,), time, device=x.device) if lengths is None else lengths.to(x.device)
-    begins = resets.clone()
-    begins[0] = True
-    begins &= torch.arange(time, device=x.device)[:, None] < steps
-    row, start = begins.T.nonzero(as_tuple=True)  # part: row by row, in time
-    if not len(row):
-        return x.new_zeros(time, batch, state[0].shape[-1]), state
-    last = torch.cat([row[1:] != row[:-1], row.new_ones(1, dtype=torch.bool)])
-    end = torch.where(last, steps[row], start.roll(-1))
-    count = end - start
-    within = torch.arange(int(count.max()), device=x.device)[:, None]  # step within the part
-    there = (start + within).clamp(max=time - 1)  # step part
-    fresh = resets[start, row].unsqueeze(-1)
-    begin = state._make(
-        torch.where(fresh, new.index_select(0, row), old.index_select(0, row))
-        for new, old in zip(restart, state, strict=True)
-    )
-    shown, finals = run(x[there, row], begin, count)
-    alive = within < count
-    place = (there * batch + row)[alive]
-    y = shown.new_zeros(time * batch, shown.shape[-1]).index_copy(0, place, shown[alive]).unflatten(0, (time, batch))
-    return y, state._make(
-        old.to(new.dtype).index_copy(0, row[last], new[last]) for old, new in zip(state, finals, strict=True)
-    )
+    resets, restart = conditions.resets, conditions.restart
+    if resets is None or restart is None:
+        return run(x, state, conditions)
+    alive = conditions.alive(len(x), x.device)
+    resets = resets if alive is None else resets & alive
+    cuts = resets.any(1).nonzero().squeeze(1).tolist()
+    edges = sorted({0, *cuts, len(x)})
+    outputs = []
+    parts = x.split([stop - start for start, stop in itertools.pairwise(edges)])
+    for start, part in zip(edges, parts, strict=False):
+        anew = resets[start].unsqueeze(-1)
+        state = state._make(torch.where(anew, fresh, old) for fresh, old in zip(restart, state, strict=True))
+        within = conditions.between(start, start + len(part))._replace(resets=None, restart=None)
+        y, state = run(part, state, within)
+        outputs.append(y)
+    return torch.cat(outputs), state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from recurra.errors import ArgumentError
@@ -19,7 +20,7 @@ from recurra.layers.parameters import Recurrence
 from recurra.layers.stack import Stack
 
 if TYPE_CHECKING:
-    from recurra.layers.recurrent import Recurrent
+    from recurra.layers.module import RecurrentModule
 
 __all__ = ["make_stack", "read_segment"]
 
@@ -47,7 +48,7 @@ _MAY_NOT_FIT = (
 )
 
 
-def make_stack(layer: Recurrent, kernel: tuple[int, ...]) -> Stack:
+def make_stack(layer: RecurrentModule, kernel: tuple[int, ...]) -> Stack:
     """The recurrences of a layer whose arguments are stored on it.
 
     kernel: of convolutions; () for products.
@@ -109,5 +110,7 @@ def read_segment(checkpoint: bool | int) -> int | None:
 
 
 def _check_forget_bias(value: object) -> None:
-    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ArgumentError(f"forget_bias is {value!r}; expected a number, as in forget_bias=1.0")

@@ -60,7 +60,9 @@ class ConvRecurrent(Recurrent):
 
 
 class ConvLSTM(ConvRecurrent):
-    """`ConvRecurrent` with the cell "lstm" (Shi et al. 2015); their peepholes come with ConvRecurrent("peepholelstm").
+    """`ConvRecurrent` with the cell "lstm" (Shi et al. 2015), without peepholes.
+
+    ConvRecurrent("peepholelstm") has them, one number per channel; the authors have one per channel and place.
 
     >>> import torch
     >>> ConvLSTM(1, 4, kernel_size=5)(torch.zeros(2, 3, 1, 8, 8))[0].shape
@@ -77,6 +79,10 @@ class ConvLSTM(ConvRecurrent):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__("lstm", input_size, hidden_size, num_layers, kernel_size=kernel_size, **options)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, those that differ from the defaults."""
+        return super().extra_repr().partition(", ")[2]  # but for the cell, which the class says
 
 
 class ConvGRU(ConvRecurrent):
@@ -97,6 +103,10 @@ class ConvGRU(ConvRecurrent):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__("gru", input_size, hidden_size, num_layers, kernel_size=kernel_size, **options)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, those that differ from the defaults."""
+        return super().extra_repr().partition(", ")[2]  # but for the cell, which the class says
 
 
 def _read_kernel(value: object) -> tuple[int, ...]:

@@ -26,17 +26,15 @@ def run_dilated(
 
     run: takes what an engine takes, in forward order.
     state: (d, batch, unit, ...) per field, those of the last d steps, the oldest first.
-    conditions: as for an engine, but for zoneout, which is drawn for the folded sequence: (time/d, d*batch, ...).
+    conditions: as for an engine, without gaps; zoneout is drawn for the folded sequence, (time/d, d*batch, ...).
     Returns the outputs and the last d states, the oldest first.
     """
     time, batch = x.shape[:2]
     lengths = conditions.lengths
     if reverse:
         x = turned(x, lengths)
-        conditions = conditions._replace(
-            resets=None if conditions.resets is None else turned(conditions.resets, lengths),
-            gaps=None if conditions.gaps is None else turned(conditions.gaps, lengths),
-        )
+        turned_resets = None if conditions.resets is None else turned(conditions.resets, lengths)
+        conditions = conditions._replace(resets=turned_resets)
     steps = torch.full((batch,), time) if lengths is None else lengths
     folded = _fold_conditions(conditions, steps, time, dilation)
     y, last = run(_fold(x, dilation), state.map(lambda part: part.flatten(0, 1)), folded)
@@ -60,21 +58,18 @@ def _fold_conditions(conditions: Conditions, steps: Tensor, time: int, dilation:
     slot = torch.arange(dilation, device=steps.device)[:, None]
     lengths = ((steps - slot + dilation - 1) // dilation).clamp(min=0).flatten()  # d*batch
 
-    def of_the_last_steps(value: Tensor) -> Tensor:
-        """The sum over a step and the d - 1 before it."""
-        total = value.cumsum(0)
-        before = torch.cat([torch.zeros_like(total[:dilation]), total[:-dilation]]) if len(value) > dilation else 0
-        return total - before
-
     def repeated(value: Tensor) -> Tensor:
         return value.repeat(dilation, *([1] * (value.dim() - 1)))
 
-    resets, gaps = conditions.resets, conditions.gaps
+    resets = conditions.resets
+    if resets is not None:  # a slot begins anew if any did since its last step
+        counted = resets.long().cumsum(0)
+        before = torch.cat([torch.zeros_like(counted[:dilation]), counted[:-dilation]])[: len(counted)]
+        resets = _fold(counted > before, dilation)
     return conditions._replace(
         lengths=None if conditions.lengths is None and time % dilation == 0 else lengths,
-        resets=None if resets is None else _fold(of_the_last_steps(resets.long()) > 0, dilation),
+        resets=resets,
         restart=None if conditions.restart is None else conditions.restart.map(repeated),
-        gaps=None if gaps is None else _fold(of_the_last_steps(gaps), dilation),
         dropout=None if conditions.dropout is None else repeated(conditions.dropout),
     )
 

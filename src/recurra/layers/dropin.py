@@ -20,7 +20,7 @@ from recurra.layers.recurrent import Recurrent
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
-_Hidden = Tensor | tuple[Tensor, ...] | State | None
+_Hidden = Tensor | tuple[Any, ...] | list[Tensor] | State | None
 
 
 class _DropIn(Recurrent):
@@ -46,14 +46,14 @@ class _DropIn(Recurrent):
         Returns (output, h_n), or (output, (h_n, c_n)) for an LSTM.
         Raises ArgumentError if a shape, dtype, device or length does not fit.
         """
-        y, state = super().forward(input, self._read(hx), lengths=lengths, mask=mask, resets=resets, noise=noise)
+        y, state = super().forward(input, hx, lengths=lengths, mask=mask, resets=resets, noise=noise)
         return y, self._shown(state)
 
     def step(  # type: ignore[override]
         self, x_t: Tensor, hx: _Hidden = None, *, noise: Noise | None = None
     ) -> tuple[Tensor, Any]:
         """One time step; hx and the state returned are in torch's form."""
-        y_t, state = super().step(x_t, self._read(hx), noise=noise)
+        y_t, state = super().step(x_t, hx, noise=noise)
         return y_t, self._shown(state)
 
     def flatten_parameters(self) -> None:
@@ -64,11 +64,18 @@ class _DropIn(Recurrent):
         """The parameters of each layer and direction, in torch's order."""
         return [[getattr(self, name) for name, _, _ in one.shapes()] for one in self._stack.recurrences]
 
+    def extra_repr(self) -> str:
+        """The constructor's arguments, those that differ from the defaults."""
+        return super().extra_repr().partition(", ")[2]  # but for the cell, which the class says
+
     def _read(self, hx: _Hidden) -> State | tuple[Any, ...] | None:
-        if isinstance(hx, Tensor) and len(self.cell.states) == 1:
+        if isinstance(hx, State) or hx is None:
+            return hx
+        hx = tuple(hx) if isinstance(hx, list) else hx
+        if len(self.cell.states) == 1:
+            if isinstance(hx, tuple) and self._layout.stacked:
+                raise ArgumentError(f"hx is a tuple of {len(hx)}; {type(self).__name__} has one state: pass h_0 itself")
             return (hx,)
-        if isinstance(hx, tuple) and len(self.cell.states) == 1 and not isinstance(hx, State):
-            raise ArgumentError(f"hx is a tuple of {len(hx)}; {type(self).__name__} has one state: pass h_0 itself")
         if isinstance(hx, Tensor):
             raise ArgumentError(f"hx is a Tensor; {type(self).__name__} has two states: pass (h_0, c_0)")
         return hx
@@ -195,6 +202,11 @@ class RNN(_DropIn):
             **options,
         )
         self.nonlinearity, self.mode = nonlinearity, f"RNN_{nonlinearity.upper()}"
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, those that differ from the defaults."""
+        said = super().extra_repr()
+        return said if self.nonlinearity == "tanh" else f"{said}, nonlinearity={self.nonlinearity!r}"
 
 
 def check_nonlinearity(value: object) -> None:

@@ -69,7 +69,9 @@ def read_per_step(name: str, value: Any, sequences: Sequences) -> Tensor | None:
     if value is None:
         return None
     if isinstance(value, PackedSequence):
-        value = pad_packed_sequence(value)[0]
+        value, steps = pad_packed_sequence(value)
+        if sequences.lengths is not None and not torch.equal(steps, sequences.lengths):
+            raise ArgumentError(f"{name} is packed with other lengths than x; pack both with the same")
     elif isinstance(value, Tensor) and value.is_nested:
         value = pad_sequence(list(value.unbind()))
     elif not isinstance(value, Tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,15 +27,21 @@ class Noise(NamedTuple):
     weights: tuple[Tensor | None, ...]
 
 
-def check_noise(noise: object, batch: int) -> None:
-    """Raise ArgumentError unless it was drawn for so many rows."""
+def check_noise(noise: object, shapes: Sequence[Sequence[tuple[int, ...]]], batch: int) -> None:
+    """Raise ArgumentError unless noise has the shapes that the layer draws for so many rows."""
     if not isinstance(noise, Noise):
         raise ArgumentError(f"noise is {type(noise).__name__}; pass what draw_noise({batch}) returns")
-    for mask in (*noise.inputs, *noise.states):
-        if mask is not None and len(mask) != batch:
+    for kind, masks, expected in zip(Noise._fields, noise, shapes, strict=True):
+        if len(masks) != len(expected):
             raise ArgumentError(
-                f"noise was drawn for {len(mask)} rows, x has {batch}; draw it with draw_noise({batch})"
+                f"noise.{kind} has {len(masks)} masks, the layer {len(expected)}; draw it with this layer"
             )
+        for mask, shape in zip(masks, expected, strict=True):
+            if mask is not None and mask.shape != shape:
+                raise ArgumentError(
+                    f"noise.{kind} has a mask of shape {tuple(mask.shape)}; expected {shape}; "
+                    f"draw it with draw_noise({batch}) of this layer"
+                )
 
 
 def draw_mask(probability: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:

@@ -109,5 +109,6 @@ class Recurrence(NamedTuple):
 def _with_row_norms(weight: Tensor, magnitude: Tensor) -> Tensor:
     """magnitude * weight / |weight|, row by row (Salimans & Kingma 2016)."""
     rows = weight.flatten(1)
-    scaled: Tensor = rows * (magnitude / rows.norm(dim=1)).unsqueeze(1)
+    norms = rows.norm(dim=1).clamp(min=torch.finfo(rows.dtype).tiny)  # a row of zeros stays one
+    scaled: Tensor = rows * (magnitude / norms).unsqueeze(1)
     return scaled.view_as(weight)

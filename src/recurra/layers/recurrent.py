@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.cells import Cell, State, get_cell
+from recurra.cells import State
 from recurra.engines import Choice, choose
 from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_dtype, one_per_state
-from recurra.layers.building import make_stack, read_segment
+from recurra.layers.arguments import one_per_state
+from recurra.layers.building import read_segment
 from recurra.layers.forms import Sequences, read_per_step, read_sequences
-from recurra.layers.initialising import initialise
-from recurra.layers.noise import Noise, check_noise, draw_mask
-from recurra.layers.options import Initializer
+from recurra.layers.module import RecurrentModule
+from recurra.layers.noise import Noise, check_noise
 from recurra.layers.shapes import check_sequence, check_step
 from recurra.layers.stack import Passage, needs
-from recurra.layers.states import StateLayout
 
 __all__ = ["Recurrent"]
 
-_UNSAID = ("seed", "device", "dtype")
 
-
-class Recurrent(nn.Module):
+class Recurrent(RecurrentModule):
     """A recurrence over time, with torch.nn's parameters: same names, layout, order and initial values.
 
         h_t = step(W_ih x_t + b_ih, W_hh h_(t-1) + b_hh, state_(t-1))
@@ -49,8 +44,8 @@ class Recurrent(nn.Module):
 
     zoneout: probability with which a unit keeps its state, drawn at every step; in evaluation that share of each is
         kept (Krueger et al. 2017). For all states, or by state: {"h": 0.05, "c": 0.5}.
-    layer_norm: normalise each gate's two projections over its units, gain * (W x - mean) / deviation + b (Ba et al.
-        2016, but for their norm of the memory c). The gains are the parameters gain_ih and gain_hh.
+    layer_norm: normalise each gate's two projections over its units, gain * (W x - mean) / deviation + b (after Ba et
+        al. 2016, who take all gates together, and the memory c too). The gains are the parameters gain_ih and gain_hh.
     weight_norm: learn length and direction of each row of weight_ih and weight_hh apart (Salimans & Kingma 2016).
     residual: add a layer's input to its output, from the second layer on.
     learn_initial_state: begin with learned values, one per unit, and not with zeros.
@@ -62,10 +57,11 @@ class Recurrent(nn.Module):
     dilation: a step reads the state of so many steps ago (Chang et al. 2017): for every layer, or one number each.
     checkpoint: keep what backpropagation needs for one segment at a time and compute it again: beside x and y, memory
         for the square root of the time steps, and a third more work. True: segments of sqrt(T) steps; or so many.
-    seed: initial weights come from this seed alone; None: from torch's global generator. `seed=0` gives what
-        torch.manual_seed(0) gives, on any device.
+    seed: initial weights come from this seed alone, but for an initializer of your own; None: from torch's global
+        generator. `seed=0` gives what torch.manual_seed(0) gives, on any device.
 
-    Masks are drawn from torch's global generator, whichever engine runs.
+    Masks are drawn from torch's global generator, whichever engine runs. Dropouts, zoneout, residual, checkpoint and
+    what initial values are drawn by may be set on a built layer; the rest is fixed.
 
     Raises ArgumentError for any invalid argument, and for an option that means nothing for the cell. A Notice
     tells of an option that does nothing with one layer.
@@ -79,89 +75,10 @@ class Recurrent(nn.Module):
     torch.Size([2, 8])
     """
 
-    _space: tuple[str, ...] = ()  # names of the axes behind the features
-    _kernel: tuple[int, ...] = ()
-
-    def __init__(
-        self,
-        cell: str | type[Cell] | Cell,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int = 1,
-        *,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        input_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        zoneout: float | Mapping[str, float] = 0.0,
-        layer_norm: bool = False,
-        weight_norm: bool = False,
-        residual: bool = False,
-        learn_initial_state: bool = False,
-        forget_bias: float | None = None,
-        initializer: Initializer = "torch",
-        proj_size: int = 0,
-        dilation: int | Sequence[int] = 1,
-        checkpoint: bool | int = False,
-        seed: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        self.cell = get_cell(cell)
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.input_dropout, self.recurrent_dropout = input_dropout, recurrent_dropout
-        self.weight_dropout, self.zoneout = weight_dropout, zoneout
-        self.layer_norm, self.weight_norm, self.residual = layer_norm, weight_norm, residual
-        self.learn_initial_state, self.forget_bias, self.initializer = learn_initial_state, forget_bias, initializer
-        self.proj_size, self.dilation, self.checkpoint, self.seed = proj_size, dilation, checkpoint, seed
-        check_dtype(dtype)
-        self._stack = make_stack(self, self._kernel)
-        recurrences = self._stack.recurrences
-        self._layout = StateLayout(
-            self.cell,
-            [recurrence.widths() for recurrence in recurrences[:: self.num_directions]],
-            directions=self.num_directions,
-            dilations=self._stack.dilations,
-        )
-        for recurrence in recurrences:
-            for name, shape, _ in recurrence.shapes():
-                self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-        self.reset_parameters()
-
-    @property
-    def num_directions(self) -> int:
-        """2 if bidirectional, else 1."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def output_size(self) -> int:
-        """Features of y, over both directions."""
-        return self._stack.recurrences[-1].output_size * self.num_directions
-
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew, as when the layer was built."""
-        parameters = [
-            (name, getattr(self, name), role)
-            for recurrence in self._stack.recurrences
-            for name, _, role in recurrence.shapes()
-        ]
-        initialise(
-            self.cell,
-            parameters,
-            initializer=self.initializer,
-            forget_bias=self.forget_bias,
-            generator=None if self.seed is None else torch.Generator().manual_seed(self.seed),
-        )
-
     def forward(
         self,
         x: Tensor | PackedSequence,
-        state: State | tuple[Any, ...] | None = None,
+        state: Any = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
         mask: Tensor | None = None,
@@ -173,12 +90,14 @@ class Recurrent(nn.Module):
 
         x: (time, batch, feature), or (batch, time, feature) if batch_first; or unbatched, (time, feature); or packed;
             or nested, its rows (steps, feature).
-        state: where to begin, (layers*directions, batch, hidden) per field; None: zeros, or what was learned.
+        state: where to begin, a State or a tuple of its fields, (layers*directions, batch, hidden) each; None: zeros,
+            or what was learned.
         lengths: steps of each row, 0 to time, on any device; None: all. Outputs past a row's end are 0, its final state
             is the one at its end, and the reverse direction begins there. What x holds past the end does not matter.
         mask: the same as (time, batch), batch first if x is: True where a row has a step.
         resets: True where a row begins anew, in the shape of mask: what came before that step is forgotten.
-        gaps: time that passed since the step before, in the shape of mask, for a cell that reads it; None: 1.
+        gaps: time that passed since the step before, in the shape of mask, for a cell that reads it; None: 1, however
+            far apart the steps of a dilated layer are.
         noise: what `draw_noise` drew, to drop the same in several calls; None: drawn anew in training.
         Returns (y, state): y in the form of x with the features of the output, the state in the form given.
         Raises ArgumentError if a shape, dtype, device or length does not fit.
@@ -189,7 +108,7 @@ class Recurrent(nn.Module):
     def step(
         self,
         x_t: Tensor,
-        state: State | tuple[Any, ...] | None = None,
+        state: Any = None,
         *,
         gaps: Tensor | None = None,
         noise: Noise | None = None,
@@ -200,6 +119,7 @@ class Recurrent(nn.Module):
         state: what the last step returned; None at the beginning.
         gaps: time that passed since the step before, (batch,) or a number's tensor without a batch.
         noise: as for a whole sequence.
+        Hooks, and so torch.nn.utils.prune, run with calls of the layer and not with its steps.
         Returns (y_t, state): (batch, output) or (output,), and the state to pass to the next step.
         Raises ArgumentError if a shape does not fit or the layer is bidirectional.
         """
@@ -217,32 +137,10 @@ class Recurrent(nn.Module):
         y, last = self._run(sequences, state, None, read_per_step("gaps", passed, sequences), noise)
         return sequences.restore(y), last
 
-    def initial_state(self, batch: int | None = None, *, space: tuple[int, ...] = ()) -> State:
-        """What a sequence begins with, zeros or what was learned: (layers*directions, batch, hidden), without batch if
-        None. space: sizes of the axes behind the features, where a step has any."""
-        return self._begin(self._any_weight(), () if batch is None else (batch,), space)
-
-    def draw_noise(self, batch: int) -> Noise:
-        """One draw of what is dropped for a whole sequence, to be passed to several calls: chunks of one sequence, or
-        its steps. From torch's global generator."""
-        like, flat = self._any_weight(), [1] * len(self._space)
-        recurrences = self._stack.recurrences
-        return Noise(
-            tuple(
-                draw_mask(self.input_dropout, (batch, recurrence.features, *flat), like)
-                for recurrence in recurrences[:: self.num_directions]
-            ),
-            tuple(
-                draw_mask(self.recurrent_dropout, (batch, recurrence.output_size, *flat), like)
-                for recurrence in recurrences
-            ),
-            tuple(draw_mask(self.weight_dropout, recurrence.recurrent_shape(), like) for recurrence in recurrences),
-        )
-
     def watch(
         self,
         x: Tensor | PackedSequence,
-        state: State | tuple[Any, ...] | None = None,
+        state: Any = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
         mask: Tensor | None = None,
@@ -270,26 +168,18 @@ class Recurrent(nn.Module):
         layer 0: gru by reference (asked for by name)
         """
         example = self._any_weight().new_empty(1, 0, self.input_size)
-        dropped = Noise((), (example[0] if self.recurrent_dropout else None,), ())  # nothing is drawn to explain
-        choice = self._choose(self._passage(Sequences(example, None, (0,), False, lambda y: y), None, None, dropped))
+        passage = self._passage(Sequences(example, None, (0,), False, lambda y: y), None, None, self._undrawn())
+        choice = self._choose(passage)
         both = ", both directions" if self.bidirectional else ""
         return "\n".join(
             f"layer {layer}: {self.cell.name}{both} by {choice.engine} ({choice.why})"
             for layer in range(self.num_layers)
         )
 
-    def extra_repr(self) -> str:
-        """The constructor's arguments, those that differ from the defaults."""
-        said = [repr(self.cell.name), str(self.input_size), str(self.hidden_size)]
-        parameters = inspect.signature(Recurrent.__init__).parameters.values()
-        named = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _UNSAID}
-        said += [f"{name}={getattr(self, name)}" for name, usual in named.items() if getattr(self, name) != usual]
-        return ", ".join(said)
-
     def _call(
         self,
         x: Tensor | PackedSequence,
-        state: State | tuple[Any, ...] | None,
+        state: Any,
         lengths: Tensor | Sequence[int] | None,
         mask: Tensor | None,
         resets: Tensor | None,
@@ -311,7 +201,7 @@ class Recurrent(nn.Module):
     def _run(
         self,
         sequences: Sequences,
-        state: State | tuple[Any, ...] | None,
+        state: Any,
         resets: Tensor | None,
         gaps: Tensor | None,
         noise: Noise | None,
@@ -320,6 +210,8 @@ class Recurrent(nn.Module):
         """The stack over sequences in the one form."""
         if gaps is not None and not self.cell.reads_gaps:
             raise ArgumentError(f"gaps was passed; cell {self.cell.name!r} reads no time gaps, 'cfc' does")
+        if gaps is not None and max(self._stack.dilations) > 1:
+            raise ArgumentError(f"gaps was passed to a layer with dilation={self.dilation}; pass them with dilation=1")
         x, batch = sequences.x, sequences.batch
         passage = self._passage(sequences, resets, gaps, noise)
         if watched is None:
@@ -333,18 +225,16 @@ class Recurrent(nn.Module):
         self, sequences: Sequences, resets: Tensor | None, gaps: Tensor | None, noise: Noise | None
     ) -> Passage:
         batch = sequences.x.shape[1]
-        if not self.training:
-            noise = None
-        elif noise is not None:
-            check_noise(noise, batch)
-        elif self.input_dropout or self.recurrent_dropout or self.weight_dropout:
+        if noise is not None:
+            check_noise(noise, self._noise_shapes(batch), batch)
+        elif self.training and (self.input_dropout or self.recurrent_dropout or self.weight_dropout):
             noise = self.draw_noise(batch)
         return Passage(
             sequences.x,
             sequences.lengths,
             resets,
             gaps,
-            noise,
+            noise if self.training else None,
             watch=None,
             dropout=self.dropout,
             residual=self.residual,
@@ -352,22 +242,11 @@ class Recurrent(nn.Module):
             segment=read_segment(self.checkpoint),
         )
 
+    def _undrawn(self) -> Noise:
+        """Noise of no rows where states are dropped, for nothing is drawn to explain."""
+        inputs, states, weights = self._noise_shapes(0)
+        dropped = [self._any_weight().new_empty(shape) if self.recurrent_dropout else None for shape in states]
+        return Noise((None,) * len(inputs), tuple(dropped), (None,) * len(weights))
+
     def _choose(self, passage: Passage) -> Choice:
         return choose(self.cell, needs(self._stack, passage))
-
-    def _begin(self, like: Tensor, batch: tuple[int, ...], space: tuple[int, ...]) -> State:
-        """What a sequence begins with where no state is given."""
-        zeros = self._layout.zeros(like, batch, space)
-        if not self.learn_initial_state:
-            return zeros
-        starts = zip(self._stack.recurrences, self._layout.split(zeros), strict=True)
-        return self._layout.join([recurrence.initial(self, part) for recurrence, part in starts])
-
-    def _given(self, state: State | tuple[Any, ...], x: Tensor, batch: tuple[int, ...]) -> State:
-        """The state given, with its batch axis."""
-        given = self._layout.check(state, x, batch, tuple(x.shape[3:]))
-        return given if batch else given.map(lambda part: part.unsqueeze(1))
-
-    def _any_weight(self) -> Tensor:
-        weight: Tensor = getattr(self, self._stack.recurrences[0].named("weight_ih"))
-        return weight

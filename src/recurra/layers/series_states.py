@@ -42,7 +42,7 @@ class SeriesStates:
         """The state of a batch whose rows are these series, in the form that the layer takes.
 
         space: sizes of the axes behind the features, for a convolutional layer.
-        Raises ArgumentError if a name stands there twice.
+        Raises ArgumentError if a name stands there twice, or space is not that of the states that are kept.
         """
         _check_names(names)
         known = [self._rows.get(name) for name in names]
@@ -51,19 +51,20 @@ class SeriesStates:
         fresh = self.layer.initial_state(1, space=space) if None in known else None
         rows = [row if row is not None else fresh for row in known]
         first = next(row for row in rows if row is not None)
+        if fresh is not None and _shapes(fresh) != _shapes(first):
+            raise ArgumentError(
+                f"space is {space}, that of the states kept {tuple(_shapes(first)[0][3:])}; pass the sizes of x behind "
+                f"its features"
+            )
         return first._make(_joined([row[field] for row in rows if row is not None]) for field in range(len(first)))
 
     def update(self, names: Sequence[str], state: State | tuple[Tensor, ...] | Tensor) -> None:
         """Keep the state of a batch, row by row. A named series' earlier state is forgotten.
 
-        Raises ArgumentError if a name stands there twice or the state has other rows than names.
+        Raises ArgumentError if a name stands there twice or the state is not one of the layer with a row per name.
         """
         _check_names(names)
-        if not isinstance(state, State):  # a drop-in's own form
-            state = self.layer.cell.by_state(state if isinstance(state, tuple) else (state,))
-        first = state[0][0] if isinstance(state[0], tuple) else state[0]
-        if first.shape[1] != len(names):
-            raise ArgumentError(f"state has {first.shape[1]} rows, names are {len(names)}; pass one name per row")
+        state = self.layer.read_state(state, len(names))
         for row, name in enumerate(names):
             self._rows[name] = state.map(lambda part, row=row: part.detach()[:, row : row + 1].clone())  # type: ignore[misc]
 
@@ -100,7 +101,8 @@ class SeriesStates:
                     f"series {name!r} has {', '.join(sorted(found))}; the layer's state has {', '.join(expected)}"
                 )
             for field, like in expected.items():
-                if found[field].shape[:3] != like.shape:
+                shape = found[field].shape
+                if shape[:3] != like.shape or len(shape) != like.dim() + len(self.layer.space_axes):
                     raise ArgumentError(
                         f"series {name!r} has {field} of shape {tuple(found[field].shape)}; expected "
                         f"{tuple(like.shape)}: these are states of another layer"
@@ -124,6 +126,10 @@ def _check_names(names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ArgumentError(f"names has {twice[0]!r} twice; a batch holds one row of a series")
+
+
+def _shapes(state: State) -> list[torch.Size]:
+    return [tensor.shape for tensor in _flat(state).values()]
 
 
 def _joined(parts: Sequence[Tensor | tuple[Tensor, ...]]) -> Tensor | tuple[Tensor, ...]:

@@ -21,6 +21,8 @@ def check_sequence(
     end = ", ".join(("feature", *space))
     batched = f"(batch, time, {end})" if batch_first else f"(time, batch, {end})"
     if isinstance(x, PackedSequence):
+        if x.data.dim() != 2 + len(space):
+            raise ArgumentError(f"x is packed with steps of shape {tuple(x.data.shape[1:])}; expected ({end})")
         _check_features(x.data, input_size, weight, axis=1)
         return
     if not isinstance(x, Tensor):

@@ -160,3 +160,8 @@ class RNNCell(_Single):
         check_nonlinearity(nonlinearity)
         super().__init__(f"elman-{nonlinearity}", input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, those that differ from the defaults."""
+        said = super().extra_repr()
+        return said if self.nonlinearity == "tanh" else f"{said}, nonlinearity={self.nonlinearity!r}"

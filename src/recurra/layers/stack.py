@@ -106,31 +106,34 @@ class Passage(NamedTuple):
         """Those of one direction.
 
         In reverse, what stands between a step and the one before it acts on the earlier of the two, which is taken
-        after the later; before the step that is taken first, nothing is reset, and 1 has passed.
+        after the later; where a row begins, at its end or by a reset, 1 has passed.
         """
-        if not reverse:
-            return Conditions(self.lengths, self.resets, None, self.gaps)
         alive = Conditions(self.lengths).alive(len(self.x), self.x.device)
 
-        def shifted(value: Tensor | None, first: int) -> Tensor | None:
-            if value is None:
-                return None
-            value = value if alive is None else value.masked_fill(~alive, first)
-            return torch.cat([value[1:], torch.full_like(value[:1], first)])
+        def seen(value: Tensor | None, usual: int) -> Tensor | None:
+            """What stands in the padding is nothing."""
+            return value if value is None or alive is None else value.masked_fill(~alive, usual)
 
-        return Conditions(self.lengths, shifted(self.resets, 0), None, shifted(self.gaps, 1))
+        def shifted(value: Tensor | None, first: int) -> Tensor | None:
+            return None if value is None else torch.cat([value[1:], torch.full_like(value[:1], first)])
+
+        resets, gaps = seen(self.resets, 0), seen(self.gaps, 1)
+        if reverse:
+            resets, gaps = shifted(resets, 0), shifted(gaps, 1)
+            if gaps is not None and resets is not None:
+                gaps = gaps.masked_fill(resets, 1)
+        return Conditions(self.lengths, resets, None, gaps)
 
 
 def needs(stack: Stack, passage: Passage) -> frozenset[str]:
     """What an engine must be able to do to run this batch, as `choose` takes it."""
-    first, compiling = stack.recurrences[0], torch.compiler.is_compiling()
+    first = stack.recurrences[0]
     asked = {
         "projection": first.output_size != first.hidden_size,
         "layer normalisation": first.layer_norm,
         "convolution": bool(first.kernel),
         "recurrent dropout": passage.noise is not None and passage.noise.states[0] is not None,
         "zoneout": any(passage.zoneout),
-        "lengths under torch.compile": compiling and passage.lengths is not None,
-        "resets under torch.compile": compiling and passage.resets is not None,
+        "resets under torch.compile": passage.resets is not None and torch.compiler.is_compiling(),
     }
     return frozenset(name for name, needed in asked.items() if needed)
