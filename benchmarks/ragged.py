@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import recurra.nn
 
-SIZES = ((50, 32, 64, 64), (100, 32, 128, 128), (100, 64, 256, 256), (1000, 16, 64, 64))  # time batch input hidden
+SIZES = ((50, 32, 64, 64), (100, 32, 128, 128), (500, 16, 64, 64))  # time batch input hidden
 KINDS = ("LSTM", "GRU", "RNN")
 ROUNDS, SEED = 5, 0
 

@@ -83,7 +83,7 @@ def test_force_replaces_nothing_but_a_run(shell, daily):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--cell", "grru"), "cell 'grru' is unknown; did you mean 'gru'?"),
+        (("--cell", "grru"), "cell 'grru' is unknown; did you mean 'gru'"),
         (("--baselines", "nave", "--backtest", "1"), "baseline is 'nave'; did you mean 'naive'?"),
         (("--loss", "quantle"), "loss is 'quantle'; did you mean 'quantile'?"),
         (("--optimizer", "adm"), "training setting optimizer is 'adm': input should be 'adam', 'adamw'"),
