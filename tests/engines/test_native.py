@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+import recurra
 from recurra.cells import Cell, State, get_cell
 from recurra.cells.lstm import LSTM
 from recurra.engines import native
 from recurra.nn import Recurrent
+from recurra.testing import assert_within_rounding
 
 
 class Other(LSTM):
@@ -55,3 +57,36 @@ def test_cudnn_takes_the_weights_without_a_warning_and_computes_the_same(name):
         assert (y.cpu() - expected).abs().max() < 1e-3  # TF32
         assert torch.isfinite(layer.weight_hh_l0_reverse.grad).all()
         layer.zero_grad()
+
+
+@pytest.mark.parametrize("name", ["torch", "reference"])
+@pytest.mark.parametrize("cell", ["elman-relu", "feedback-relu", "lstm", "gru"])
+def test_what_grows_does_not_grow_on_in_the_padding(cell, name):
+    """A row that ends early must not overflow behind its end, nor poison a gradient there."""
+    layer = Recurrent(cell, 2, 3, seed=0)
+    with torch.no_grad():
+        for gate in layer.weight_hh_l0.split(3):
+            gate.copy_(2 * torch.eye(3))
+    x = torch.ones(200, 2, 2)
+    x[2:, 1] = -1e6 if cell == "elman-relu" else 1e-3
+    lengths = [1, 3]
+    with recurra.engine(name):
+        y, _ = layer(x, lengths=lengths)
+        alone = [layer(x[:length, row : row + 1])[0] for row, length in enumerate(lengths)]
+    for row, length in enumerate(lengths):
+        assert_within_rounding(y[:length, row], alone[row][:, 0])
+    y.sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_memory_stands_still_however_large_the_weights(dtype):
+    layer = Recurrent("lstm", 2, 3, seed=0, dtype=dtype)
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(1e6)
+    x = torch.randn(9, 2, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    with recurra.engine("torch"):
+        _, last = layer(x, lengths=[2, 9])
+        _, alone = layer(x[:2, :1])
+    assert_within_rounding(last.c[:, :1], alone.c)
+    assert_within_rounding(last.h[:, :1], alone.h)

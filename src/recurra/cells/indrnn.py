@@ -18,7 +18,8 @@ class IndRNN(Cell):
 
     Biases belong to the projection and are not written. u begins uniform in [0, 1), as the authors have it for relu:
     the gradient through n steps is u^n, unit by unit, so that the largest |u| says how far it reaches. With relu a unit
-    of |u| > 1 grows without end: over T steps the authors keep |u| <= 2^(1/T): clamp u_l0 and the like after each update.
+    of |u| > 1 grows without end; over T steps the authors keep |u| <= 2^(1/T): clamp u_l0 and the like after each
+    update.
 
     activation: the name of g; with "linear" the recurrence is linear in its state.
     Raises ArgumentError for another name.

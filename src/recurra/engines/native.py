@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import Cell, State
 from recurra.cells.elman import Elman
@@ -26,8 +27,6 @@ from recurra.engines.turning import turned
 from recurra.engines.weights import Weights
 
 __all__ = ["advance", "refusal", "run"]
-
-_SHUT = 3e4  # far beyond where a sigmoid is 0 or 1 in any type, and within the range of each
 
 
 class _Kernels(NamedTuple):
@@ -42,6 +41,14 @@ _KERNELS: dict[Cell, _Kernels] = {
     Elman("relu"): _Kernels(torch.rnn_relu, torch.rnn_relu_cell),
     Feedback("tanh"): _Kernels(torch.rnn_tanh, torch.rnn_tanh_cell),
     Feedback("relu"): _Kernels(torch.rnn_relu, torch.rnn_relu_cell),
+}
+
+# What a gate is pushed to in the padding, in signs: shut, or open.
+_PUSHES: dict[tuple[Cell, str], float] = {
+    (LSTM(), "i"): -1.0,
+    (LSTM(), "f"): 1.0,
+    (Elman("relu"), "h"): -1.0,
+    (Feedback("relu"), "y"): -1.0,
 }
 
 
@@ -112,45 +119,74 @@ def _has_step_kernel(weights: Weights, x: Tensor) -> bool:
 
 def _run_forward(cell: Cell, weights: Weights, x: Tensor, state: State, conditions: Conditions) -> tuple[Tensor, State]:
     if conditions.lengths is not None:
-        return _run_ragged(cell, weights, x, state, conditions.lengths.to(x.device))
+        if x.is_cuda:
+            return _run_packed(cell, weights, x, state, conditions.lengths.cpu())
+        return _run_padded(cell, weights, x, state, conditions.lengths.to(x.device))
     if len(x) == 1 and _has_step_kernel(weights, x):
         state = advance(cell, weights, x[0], state)
         return state[0].unsqueeze(0), state
-    return _call(cell, weights, x, state)
+    return _call(cell, weights, (x,), state)
 
 
-def _run_ragged(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
+def _run_padded(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
     """Rows of different lengths, padded: on a CPU torch's packed sequences take other and slower kernels.
 
     A row's last output is its final h. The memory of an LSTM, which the kernel shows only after the last step of all,
-    is made to stand still: one more feature, 1 in the padding, shuts the input gate and opens the forget gate for good.
+    is made to stand still: one more feature, 1 in the padding, shuts the input gate and opens the forget gate for
+    good. The same feature keeps relu, which may grow, at 0 there.
     """
     alive = (torch.arange(len(x), device=x.device)[:, None] < lengths).unsqueeze(-1)  # time batch 1
     x = torch.where(alive, x, 0)  # 0 * NaN is NaN
-    if len(state) > 1:
+    push = _largest(x) / 4
+    pushes = [_PUSHES.get((cell, gate), 0.0) * push for gate in cell.gates]
+    if any(pushes):
         x = torch.cat([x, (~alive).to(x.dtype)], -1)
-        pushes = [{"i": -_SHUT, "f": _SHUT}.get(gate, 0.0) for gate in cell.gates]
         column = torch.tensor(pushes, dtype=weights.input.dtype, device=x.device)
         rows = column.repeat_interleave(len(weights.input) // len(pushes))
         weights = weights._replace(input=torch.cat([weights.input, rows.unsqueeze(1)], 1))
-    y, last = _call(cell, weights, x, state)
+    y, last = _call(cell, weights, (x,), state)
     y = torch.where(alive, y, 0)
     place = (lengths - 1).clamp(min=0).view(1, -1, 1).expand(1, -1, y.shape[-1])
     h = torch.where(lengths.unsqueeze(1) > 0, y.gather(0, place)[0], state[0].to(y.dtype))
     return y, last._replace(**{cell.states[0]: h})
 
 
-def _call(cell: Cell, weights: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
-    """The kernel, on whole rows."""
+def _largest(x: Tensor) -> float:
+    """The largest number of the type that products of x are computed in."""
+    device = x.device.type
+    types = [x.dtype, torch.get_autocast_dtype(device)] if torch.is_autocast_enabled(device) else [x.dtype]
+    return min(torch.finfo(dtype).max for dtype in types)
+
+
+def _run_packed(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
+    """The same by cuDNN, which knows packed rows. It wants the longest first and refuses empty rows: those are left
+    out, which leaves their state as it was and their outputs 0."""
+    order = lengths.argsort(descending=True, stable=True)
+    rows = order[: int((lengths > 0).sum())]
+    time, batch, hidden = len(x), x.shape[1], state[0].shape[-1]
+    if not len(rows):
+        return x.new_zeros(time, batch, hidden), state
+    lengths, rows = lengths[rows], rows.to(x.device)
+    packed = pack_padded_sequence(x.index_select(1, rows), lengths)
+    start = state._make(part.index_select(0, rows) for part in state)
+    shown, last = _call(cell, weights, (packed.data, packed.batch_sizes), start)
+    padded, _ = pad_packed_sequence(PackedSequence(shown, packed.batch_sizes), total_length=time)
+    y = padded.new_zeros(time, batch, hidden).index_copy(1, rows, padded)
+    return y, state._make(old.to(new.dtype).index_copy(0, rows, new) for old, new in zip(state, last, strict=True))
+
+
+def _call(cell: Cell, weights: Weights, sequence: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+    """sequence: (x,) of whole rows, or (data, batch_sizes) packed."""
     ordered = (weights.input, weights.recurrent, weights.input_bias, weights.recurrent_bias, weights.projection)
     parameters = [weight for weight in ordered if weight is not None]
-    if x.is_cuda and weights.projection is None:
+    if sequence[0].is_cuda and weights.projection is None:
         _settle(weights, parameters)
     start = [part.unsqueeze(0).contiguous() for part in state]  # the kernels' own layer axis
     # cuDNN drops what the backward pass needs unless told that it trains, which has nothing to do with dropout here.
     trains = torch.is_grad_enabled()
+    layout = () if len(sequence) == 2 else (False,)  # batch_first, asked of whole rows only
     y, *last = _KERNELS[cell].sequence(
-        x,
+        *sequence,
         start if len(start) > 1 else start[0],
         parameters,
         weights.input_bias is not None,
@@ -158,7 +194,7 @@ def _call(cell: Cell, weights: Weights, x: Tensor, state: State) -> tuple[Tensor
         0.0,  # dropout
         trains,
         False,  # bidirectional
-        False,  # batch_first
+        *layout,
     )
     return y, state._make(part.squeeze(0) for part in last)
 
