@@ -20,11 +20,12 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import recurra.nn
 
 SIZES = ((50, 32, 64, 64), (100, 32, 128, 128), (500, 16, 64, 64))  # time batch input hidden
+LENGTHS = ("uniform", "one long")  # from 1 to T; or T for one row and T / 50 for all others, where padding costs most
 KINDS = ("LSTM", "GRU", "RNN")
 ROUNDS, SEED = 5, 0
 
 
-def compare(kind: str, time_steps: int, batch: int, features: int, hidden: int) -> dict[str, Any]:
+def compare(kind: str, spread: str, time_steps: int, batch: int, features: int, hidden: int) -> dict[str, Any]:
     """Milliseconds of both, and the largest difference of their outputs."""
     torch.manual_seed(SEED)
     theirs = getattr(nn, kind)(features, hidden)
@@ -32,6 +33,8 @@ def compare(kind: str, time_steps: int, batch: int, features: int, hidden: int) 
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(time_steps, batch, features)
     lengths = torch.randint(1, time_steps + 1, (batch,))
+    if spread == "one long":
+        lengths[:] = time_steps // 50
     lengths[0] = time_steps
 
     def our_step() -> torch.Tensor:
@@ -49,6 +52,7 @@ def compare(kind: str, time_steps: int, batch: int, features: int, hidden: int) 
     mine, peer = (1000 * statistics.median(column) for column in zip(*rounds, strict=True))
     return {
         "layer": kind,
+        "lengths": spread,
         "time, batch, input, hidden": [time_steps, batch, features, hidden],
         "threads": torch.get_num_threads(),
         "ours, ms": round(mine, 2),
@@ -70,7 +74,7 @@ def main() -> None:
     rows = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        rows += [compare(kind, *sizes) for kind in KINDS for sizes in SIZES]
+        rows += [compare(kind, spread, *sizes) for kind in KINDS for spread in LENGTHS for sizes in SIZES]
     keep("ragged", {"rounds": ROUNDS, "seed": SEED, "rows": rows})
 
 

@@ -34,6 +34,14 @@ def test_the_cell_of_the_layers_guide_does_what_the_guide_says(layers_guide):
     assert y.shape == (5, 2, 8, 4, 4)
 
 
+def test_the_long_sequence_of_the_layers_guide_is_learnt(layers_guide):
+    assert layers_guide.stream.batch_size == 8
+    with torch.no_grad():
+        y, _ = layers_guide.network(torch.from_numpy(layers_guide.signal[:500, None]))
+    errors = (y[100:, 0, 0] - torch.from_numpy(layers_guide.signal[101:501, 0])).abs()
+    assert errors.mean() < 0.3  # a network that learnt nothing errs by 0.64
+
+
 def test_the_refusal_of_the_layers_guide_is_the_one_that_comes():
     with pytest.raises(ArgumentError) as caught:
         Recurrent("mingru", 3, 8, recurrent_dropout=0.1)

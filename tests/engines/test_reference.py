@@ -74,3 +74,31 @@ class Bare(Wrong):
 def test_a_step_that_returns_other_fields_is_named(cell, words):
     with pytest.raises(ArgumentError, match=words):
         Recurrent(cell, 1, 2)(torch.ones(1, 1, 1))
+
+
+class Narrow(Wrong):
+    """Its c has one unit, which would be spread over all."""
+
+    def step(self, x, u, s):
+        return State(h=x.n + s.c, c=x.n.mean(1, keepdim=True))
+
+
+class Uncalled(Cell):
+    gates = ("n",)
+    states = ("h",)
+    second = ("n",)
+
+    def step(self, x, u, s):
+        return State(h=u.n)
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (Narrow, r"step of cell 'narrow' returned c as \(4, 1\); expected \(4, 3\)"),
+        (Uncalled, r"step of cell 'uncalled' returned h as partial; expected \(4, 3\)"),
+    ],
+)
+def test_a_state_of_another_shape_is_named(cell, words):
+    with pytest.raises(ArgumentError, match=words):
+        Recurrent(cell, 2, 3)(torch.zeros(5, 4, 2))

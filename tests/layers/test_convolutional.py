@@ -66,11 +66,11 @@ def gradients(y, last, leaves):
     return torch.autograd.grad(loss, leaves)
 
 
-@pytest.mark.parametrize("kernel_size", [1, 3, (3, 5), (3,), (5, 3, 1)])
+@pytest.mark.parametrize("kernel_size", [1, 3, (3, 5), [3, 5], (3,), (5, 3, 1)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_loop_by_hand_gives_the_same_outputs_states_and_gradients(cell, kernel_size):
     layer = layer_of(cell, kernel_size=kernel_size)
-    space = (5, 6, 4)[: len(kernel_size) if isinstance(kernel_size, tuple) else 2]
+    space = (5, 6, 4)[: len(kernel_size) if isinstance(kernel_size, tuple | list) else 2]
     x = draw(4, 3, 2, *space).requires_grad_()
     names = layer.cell.states
     state = State(**{name: draw(1, 3, 3, *space, seed=9 + i).requires_grad_() for i, name in enumerate(names)})
@@ -276,7 +276,7 @@ H = torch.zeros(1, 3, 3, 5, 6)
         ({"kernel_size": 3.0}, ["kernel_size", "3.0", "int"]),
         ({"kernel_size": ()}, ["kernel_size is ()", "tuple of 1 to 3"]),
         ({"kernel_size": (3, 3, 3, 3)}, ["kernel_size is (3, 3, 3, 3)", "tuple of 1 to 3"]),
-        ({"kernel_size": [3, 3]}, ["kernel_size", "[3, 3]"]),
+        ({"kernel_size": [3, "3"]}, ["kernel_size is '3'", "int"]),
         ({"proj_size": 2}, ["proj_size", "convolutional", "leave it out"]),
         ({"hidden_size": 0}, ["hidden_size", "0"]),
     ],

@@ -256,19 +256,19 @@ X = torch.zeros(3, 4, 3)
 @pytest.mark.parametrize(
     ("kind", "x", "hx", "words"),
     [
-        (LSTM, torch.zeros(3, 4, 2), None, ["x", "(3, 4, 2)", "2 features", "input_size is 3"]),
-        (GRU, torch.zeros(3), None, ["x", "(3,)", "(time, batch, feature)"]),
-        (RNN, torch.zeros(1, 3, 4, 3), None, ["x", "(1, 3, 4, 3)", "(time, batch, feature)"]),
-        (GRU, X.double(), None, ["x", "torch.float64", "torch.float32", ".to("]),
+        (LSTM, torch.zeros(3, 4, 2), None, ["input has", "(3, 4, 2)", "2 features", "input_size is 3"]),
+        (GRU, torch.zeros(3), None, ["input has", "(3,)", "(time, batch, feature)"]),
+        (RNN, torch.zeros(1, 3, 4, 3), None, ["input has", "(1, 3, 4, 3)", "(time, batch, feature)"]),
+        (GRU, X.double(), None, ["input has", "torch.float64", "torch.float32", ".to("]),
         (LSTM, X, H, ["hx", "Tensor", "(h_0, c_0)"]),
-        (LSTM, X, (H,), ["tuple of 1", "h, c", "omit"]),
-        (LSTM, X, (H, H[:1]), ["state.c", "(1, 4, 5)", "(2, 4, 5)", "omit"]),
-        (LSTM, X, (H[:, :3], H), ["state.h", "(2, 3, 5)", "(2, 4, 5)", "omit"]),
-        (LSTM, X, (H[..., :2], H), ["state.h", "(2, 4, 2)", "(2, 4, 5)", "omit"]),
+        (LSTM, X, (H,), ["hx is a tuple of 1", "(h_0, c_0)", "omit"]),
+        (LSTM, X, (H, H[:1]), ["c_0 of hx", "(1, 4, 5)", "(2, 4, 5)", "omit"]),
+        (LSTM, X, (H[:, :3], H), ["h_0 of hx", "(2, 3, 5)", "(2, 4, 5)", "omit"]),
+        (LSTM, X, (H[..., :2], H), ["h_0 of hx", "(2, 4, 2)", "(2, 4, 5)", "omit"]),
         (GRU, X, (H, H), ["hx", "tuple of 2", "h_0 itself"]),
-        (GRU, X, H[0], ["state.h", "(4, 5)", "(2, 4, 5)", "omit"]),
-        (RNN, X, H.double(), ["state.h", "torch.float64", "torch.float32", ".to("]),
-        (RNN, X[:, 0], H, ["state.h", "(2, 4, 5)", "(2, 5)", "omit"]),
+        (GRU, X, H[0], ["h_0 of hx", "(4, 5)", "(2, 4, 5)", "omit"]),
+        (RNN, X, H.double(), ["h_0 of hx", "torch.float64", "torch.float32", ".to("]),
+        (RNN, X[:, 0], H, ["h_0 of hx", "(2, 4, 5)", "(2, 5)", "omit"]),
     ],
 )
 def test_what_torch_refuses_is_refused_in_words(kind, x, hx, words):
@@ -284,8 +284,8 @@ def test_what_torch_refuses_is_refused_in_words(kind, x, hx, words):
 @pytest.mark.parametrize(
     ("kind", "x", "hx", "words"),
     [
-        (GRUCell, torch.zeros(4, 2), None, ["x_t", "(4, 2)", "2 features", "input_size is 3"]),
-        (RNNCell, torch.zeros(1, 4, 3), None, ["x_t", "(1, 4, 3)", "(batch, feature)"]),
+        (GRUCell, torch.zeros(4, 2), None, ["input has", "(4, 2)", "2 features", "input_size is 3"]),
+        (RNNCell, torch.zeros(1, 4, 3), None, ["input has", "(1, 4, 3)", "(batch, feature)"]),
         (LSTMCell, torch.zeros(4, 3), torch.zeros(4, 5), ["hx", "Tensor", "(h, c)"]),
         (LSTMCell, torch.zeros(4, 3), (torch.zeros(4, 5), torch.zeros(3, 5)), ["c of hx", "(3, 5)", "(4, 5)", "omit"]),
         (GRUCell, torch.zeros(4, 3), torch.zeros(4, 6), ["h of hx", "(4, 6)", "(4, 5)", "omit"]),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recurra.cells import Cell, State, sigmoid, tanh
 from recurra.data import SequenceStream
-from recurra.errors import ArgumentError, DivergedError
+from recurra.errors import ArgumentError, DivergedError, Notice
 from recurra.layers import GRU, LSTM, Recurrent
 from recurra.testing import assert_within_rounding
 from recurra.training import RunFolder, TrainingSettings, TruncatedLoss, train
@@ -365,3 +365,32 @@ def test_models_and_losses_that_answer_otherwise_are_refused(answer, loss, words
     truncated = TruncatedLoss(Linear(1, 1), stream, loss, k1=4)
     with pytest.raises(ArgumentError, match=words):
         truncated(0)
+
+
+def test_what_would_train_wrongly_without_a_word_is_told():
+    x, targets = sequences(40)
+    stream = SequenceStream(x, 2, targets=targets)
+
+    class Inner(nn.Module):
+        def __init__(self, **options):
+            super().__init__()
+            self.layer = LSTM(FEATURES, HIDDEN, dtype=torch.float64, **options)
+
+        def forward(self, x, state=None):
+            y, state = self.layer(x, state)
+            return y[..., 0], state
+
+    with pytest.raises(ArgumentError, match="the model's layer is bidirectional"):
+        TruncatedLoss(Inner(bidirectional=True), stream, F.mse_loss, k1=5)
+    with pytest.warns(Notice, match="the model's layer has batch_first=True"):
+        TruncatedLoss(Inner(batch_first=True), stream, F.mse_loss, k1=5)
+    with pytest.raises(ArgumentError, match=r"give both the same, as by y.squeeze"):
+        TruncatedLoss(Inner(), stream, F.mse_loss, k1=5)(0)
+    with pytest.raises(ArgumentError, match=r"stream is Tensor; pass recurra.data.SequenceStream"):
+        TruncatedLoss(Inner(), torch.zeros(3), F.mse_loss, k1=5)
+    with pytest.raises(ArgumentError, match="model is NoneType"):
+        TruncatedLoss(None, stream, F.mse_loss, k1=5)
+    flat = SequenceStream(x, 2, targets=[target[:, 0] for target in targets])
+    loss = TruncatedLoss(Inner(), flat, F.mse_loss, k1=5)
+    with pytest.raises(ArgumentError, match="no weight of the module got a gradient"):
+        train(nn.Linear(2, 2), loss, TrainingSettings(steps=3))

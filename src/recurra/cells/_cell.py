@@ -76,10 +76,10 @@ class Cell:
             raise ArgumentError(f"{cls.__name__}.forget_gate is {cls.forget_gate!r}; expected one of {cls.gates!r}")
         _check_step(cls)
         # torch.compile traces the use of these types and not their making.
-        for label, fields in (("State", cls.states), ("Inputs", _input_fields(cls))):
+        for label, fields in (("State", cls.states), ("x", _input_fields(cls))):
             named(label, fields)
-        named("Recurrent", cls.gates if cls.recurrent is None else cls.recurrent)
-        named("Vectors", tuple(cls.vectors))
+        named("u", cls.gates if cls.recurrent is None else cls.recurrent)
+        named("p", tuple(cls.vectors))
 
     def step(self, *terms: Any, **named_terms: Any) -> State:
         """The equations of one time step: `def step(self, x, u, s)`, or `(self, x, u, s, p)` with vectors.
@@ -112,15 +112,15 @@ class Cell:
 
     def by_gate(self, values: Iterable[Any]) -> Any:
         """One value per gate, in memory order (then the time gap, if the cell reads it), as the x of `step`."""
-        return named("Inputs", _input_fields(type(self)))(*values)
+        return named("x", _input_fields(type(self)))(*values)
 
     def by_recurrent_gate(self, values: Iterable[Any]) -> Any:
         """One value per recurrent projection, in memory order, as the u of `step`."""
-        return named("Recurrent", self.recurrent_gates)(*values)
+        return named("u", self.recurrent_gates)(*values)
 
     def by_vector(self, values: Iterable[Any]) -> Any:
         """One value per vector, in order, as the p of `step`."""
-        return named("Vectors", tuple(self.vectors))(*values)
+        return named("p", tuple(self.vectors))(*values)
 
     def by_state(self, values: Iterable[Any]) -> State:
         """One value per state, in order, as the s of `step`."""

@@ -39,7 +39,8 @@ class LRU(Cell):
         "theta": lambda uniform: log(_PHASE * (uniform + 1e-4)),
     }
     refuses: ClassVar = {
-        "zoneout": "re and im are one complex number; a unit kept in one and not in the other means nothing",
+        "zoneout": "re and im are one complex number; a unit kept in one and not in the other means nothing: "
+        "zoneout={'h': ...}",
         "layer_norm": "re and im are one complex number; normalised apart they lose their angle",
     }
 

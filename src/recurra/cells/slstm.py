@@ -35,7 +35,7 @@ class SLSTM(Cell):
     states = ("h", "c", "n", "m")
     forget_gate = "f"
     refuses: ClassVar = {
-        "zoneout": f"{_SHARED}; a unit kept in one and not in the others means nothing",
+        "zoneout": f"{_SHARED}; a unit kept in one and not in the others means nothing: zoneout={{'h': ...}}",
         "learn_initial_state": f"{_SHARED}, and n must stay above 0",
     }
 

@@ -108,6 +108,7 @@ def _print_table(rows: list[dict[str, Any]], title: str) -> None:
         ("parameters", "right"),
     ):
         table.add_column(header, justify=justify)  # type: ignore[arg-type]  # two of its words
+    table.add_column("options")
     table.add_column("engines")
     table.add_column("paper")
     for row in rows:
@@ -119,6 +120,7 @@ def _print_table(rows: list[dict[str, Any]], title: str) -> None:
             " ".join(row["states"]),
             gates,
             f"{row['parameters']:,}",
+            " ".join(row["options"]),
             " ".join(row["engines"]),
             row["paper"],
         )

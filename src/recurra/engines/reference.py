@@ -129,6 +129,7 @@ class _Equations:
         self.read = _Projection(len(cell.gates), weights.input, weights.input_bias, weights.input_gain)
         self.spatial = weights.input.dim() - 2
         self.vectors = tuple(_column(vector, self.spatial) for vector in weights.vectors)
+        self.known = False  # whether what the equations return has been looked at
         self.first: _Projection | None = None
         self.second: tuple[Callable[[Tensor], Tensor], ...] = ()
         if weights.recurrent is not None:
@@ -146,7 +147,7 @@ class _Equations:
         terms: list[Any] = [self._inputs(projected, t), self._recurrent(before[0]), before]
         if weights.vectors:
             terms.append(cell.by_vector(self.vectors))
-        after = self._checked(cell.step(*terms))
+        after = self._checked(cell.step(*terms), before)
         if weights.projection is not None:
             shown = F.linear(after[0], weights.projection)
             after = after._replace(**{cell.states[0]: shown})
@@ -184,15 +185,30 @@ class _Equations:
     def _thinned(self, value: Tensor) -> Tensor:
         return value if self.conditions.dropout is None else value * self.conditions.dropout
 
-    def _checked(self, after: Any) -> State:
+    def _checked(self, after: Any, before: State) -> State:
+        """What the equations returned, with the fields in the cell's order; looked at closely the first time."""
         cell = self.cell
-        if getattr(after, "_fields", None) == cell.states:
+        if not self.known:
+            self._check(after, before)
+            self.known = True
+        if after._fields == cell.states:
             return after  # type: ignore[no-any-return]
-        if not isinstance(after, State) or set(after._fields) != set(cell.states):
-            came = f"State({', '.join(after._fields)})" if isinstance(after, State) else type(after).__name__
-            expected = ", ".join(f"{name}=..." for name in cell.states)
-            raise ArgumentError(f"step of cell {cell.name!r} returned {came}; return State({expected})")
         return cell.by_state(getattr(after, name) for name in cell.states)
+
+    def _check(self, after: Any, before: State) -> None:
+        cell = self.cell
+        if not isinstance(after, State) or set(after._fields) != set(cell.states):
+            found = f"State({', '.join(after._fields)})" if isinstance(after, State) else type(after).__name__
+            spelled = ", ".join(f"{name}=..." for name in cell.states)
+            raise ArgumentError(f"step of cell {cell.name!r} returned {found}; return State({spelled})")
+        expected = (before[0].shape[0], len(self.weights.input) // len(cell.gates))
+        for name, part in after._asdict().items():
+            came = tuple(part.shape[:2]) if isinstance(part, Tensor) else type(part).__name__
+            if came != expected:
+                raise ArgumentError(
+                    f"step of cell {cell.name!r} returned {name} as {came}; expected {expected}, a number for each row "
+                    f"and unit, made of x, u and s"
+                )
 
 
 def _keep(kept: Tensor | float, old: Tensor, new: Tensor) -> Tensor:

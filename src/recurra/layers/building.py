@@ -73,7 +73,8 @@ def make_stack(layer: RecurrentModule, kernel: tuple[int, ...]) -> Stack:
         if kernel:
             raise ArgumentError("proj_size does not fit a convolutional layer; leave it out")
     output_sizes = [layer.proj_size or hidden for hidden in hidden_sizes]
-    asked = {name: getattr(layer, name) for name in _MAY_NOT_FIT} | {"zoneout": any(zoneout) and layer.zoneout}
+    asked = {name: getattr(layer, name) for name in _MAY_NOT_FIT}
+    asked["zoneout"] = any(zoneout[1:]) and layer.zoneout  # the output alone may always be kept
     refuse_misfits(cell, asked, hidden_sizes=hidden_sizes, output_sizes=output_sizes)
     tell_of_idle({name: getattr(layer, name) for name in ("dropout", "residual")}, num_layers)
     directions = layer.num_directions

@@ -110,7 +110,7 @@ class ConvGRU(ConvRecurrent):
 
 
 def _read_kernel(value: object) -> tuple[int, ...]:
-    kernel = value if isinstance(value, tuple) else (value, value)
+    kernel = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(kernel) not in _SPACES:
         raise ArgumentError(f"kernel_size is {value!r}; expected an odd number for images, or a tuple of 1 to 3")
     for size in kernel:

@@ -27,6 +27,7 @@ class _DropIn(Recurrent):
     """A `Recurrent` that is called and answers as torch.nn's layers do."""
 
     mode: str
+    _x_name, _state_name = "input", "hx"
 
     def forward(  # type: ignore[override]  # torch calls it input, and its states by the place
         self,

@@ -55,6 +55,7 @@ class RecurrentModule(nn.Module):
 
     _space: tuple[str, ...] = ()  # names of the axes behind the features
     _kernel: tuple[int, ...] = ()
+    _x_name, _state_name = "x", "state"  # as the caller knows them
 
     def __init__(
         self,
@@ -166,7 +167,7 @@ class RecurrentModule(nn.Module):
         part = given[0] if isinstance(given, tuple) and given else None
         part = part[0] if isinstance(part, tuple) and part else part
         like = part if isinstance(part, Tensor) else self._any_weight()
-        return self._layout.check(given, like, (batch,), tuple(like.shape[3:]))
+        return self._layout.check(given, like, (batch,), tuple(like.shape[3:]), name=self._state_name)
 
     def draw_noise(self, batch: int) -> Noise:
         """One draw of what is dropped for a whole sequence, to be passed to several calls: chunks of one sequence, or
@@ -207,7 +208,7 @@ class RecurrentModule(nn.Module):
 
     def _given(self, state: Any, x: Tensor, batch: tuple[int, ...]) -> State:
         """The state given, with its batch axis."""
-        given = self._layout.check(self._read(state), x, batch, tuple(x.shape[3:]))
+        given = self._layout.check(self._read(state), x, batch, tuple(x.shape[3:]), name=self._state_name)
         return given if batch else given.map(lambda part: part.unsqueeze(1))
 
     def _read(self, state: Any) -> Any:

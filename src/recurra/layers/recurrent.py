@@ -98,7 +98,8 @@ class Recurrent(RecurrentModule):
         resets: True where a row begins anew, in the shape of mask: what came before that step is forgotten.
         gaps: time that passed since the step before, in the shape of mask, for a cell that reads it; None: 1, however
             far apart the steps of a dilated layer are.
-        noise: what `draw_noise` drew, to drop the same in several calls; None: drawn anew in training.
+        noise: what `draw_noise` drew, to drop the same in several calls, in evaluation too; None: drawn anew in
+            training.
         Returns (y, state): y in the form of x with the features of the output, the state in the form given.
         Raises ArgumentError if a shape, dtype, device or length does not fit.
         """
@@ -189,7 +190,14 @@ class Recurrent(RecurrentModule):
     ) -> tuple[Any, State]:
         """A whole sequence, in whatever form."""
         weight, rank = self._any_weight(), 3 + len(self._space)
-        check_sequence(x, input_size=self.input_size, batch_first=self.batch_first, weight=weight, space=self._space)
+        check_sequence(
+            x,
+            input_size=self.input_size,
+            batch_first=self.batch_first,
+            weight=weight,
+            space=self._space,
+            name=self._x_name,
+        )
         sequences = read_sequences(x, rank=rank, batch_first=self.batch_first, lengths=lengths, mask=mask)
         resets = read_per_step("resets", resets, sequences)
         if resets is not None and resets.dtype != torch.bool:
@@ -234,7 +242,7 @@ class Recurrent(RecurrentModule):
             sequences.lengths,
             resets,
             gaps,
-            noise if self.training else None,
+            noise,
             watch=None,
             dropout=self.dropout,
             residual=self.residual,
@@ -245,7 +253,8 @@ class Recurrent(RecurrentModule):
     def _undrawn(self) -> Noise:
         """Noise of no rows where states are dropped, for nothing is drawn to explain."""
         inputs, states, weights = self._noise_shapes(0)
-        dropped = [self._any_weight().new_empty(shape) if self.recurrent_dropout else None for shape in states]
+        drops = self.recurrent_dropout and self.training
+        dropped = [self._any_weight().new_empty(shape) if drops else None for shape in states]
         return Noise((None,) * len(inputs), tuple(dropped), (None,) * len(weights))
 
     def _choose(self, passage: Passage) -> Choice:

@@ -68,7 +68,7 @@ class _Single(nn.Module):
         Raises ArgumentError if a shape, dtype or device does not fit.
         """
         weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        check_step(input, input_size=self.input_size, weight=weights.input)
+        check_step(input, input_size=self.input_size, weight=weights.input, name="input")
         state = self._read(input, hx)
         x = input
         if input.dim() == 1:

@@ -68,34 +68,40 @@ class StateLayout:
         layers = [[torch.cat(parts) for parts in zip(*pair, strict=True)] for pair in pairs]
         return self.cell.by_state(tuple(parts) for parts in zip(*layers, strict=True))
 
-    def check(self, state: object, x: Tensor, batch: tuple[int, ...], space: tuple[int, ...]) -> State:
+    def check(
+        self, state: object, x: Tensor, batch: tuple[int, ...], space: tuple[int, ...], *, name: str = "state"
+    ) -> State:
         """The state given to a layer, as a State with the cell's fields.
 
         state: a State, or a tuple with the same fields in order.
+        name: of the argument; "hx" as torch has it, with h_0 and c_0 in it.
         Raises ArgumentError for other fields, shapes, dtypes or devices.
         """
-        names = self.cell.states
-        spelled = f"State({', '.join(f'{name}=...' for name in names)})"
+        names, torchs = self.cell.states, name == "hx"
+        spelled = f"State({', '.join(f'{field}=...' for field in names)})"
+        if torchs:
+            spelled = f"({', '.join(f'{field}_0' for field in names)})" if len(names) > 1 else f"{names[0]}_0"
         fields = getattr(state, "_fields", names)
         if not isinstance(state, tuple) or len(state) != len(names) or fields != names:
             came = f"a {type(state).__name__}" if not isinstance(state, tuple) else f"a tuple of {', '.join(fields)}"
             if isinstance(state, tuple) and len(state) != len(names):
                 came = f"a tuple of {len(state)}"
             raise ArgumentError(
-                f"state is {came}; cell {self.cell.name!r} has {', '.join(names)}: pass {spelled}, or omit it"
+                f"{name} is {came}; cell {self.cell.name!r} has {', '.join(names)}: pass {spelled}, or omit it"
             )
         shapes = self.shapes(batch, space)
-        for name, part, expected in zip(names, state, shapes, strict=True):
+        for field, part, expected in zip(names, state, shapes, strict=True):
+            label = f"{field}_0 of {name}" if torchs else f"{name}.{field}"
             if self.stacked:
-                self._check_part(f"state.{name}", part, expected, x)
+                self._check_part(label, part, expected, x)
                 continue
             if not isinstance(part, tuple) or len(part) != len(expected):
                 raise ArgumentError(
-                    f"state.{name} is a {type(part).__name__}; the layers differ in width: pass a tuple of "
+                    f"{label} is a {type(part).__name__}; the layers differ in width: pass a tuple of "
                     f"{len(expected)} tensors, one a layer, as the layer returned them"
                 )
             for layer, (tensor, shape) in enumerate(zip(part, expected, strict=True)):
-                self._check_part(f"state.{name}[{layer}]", tensor, shape, x)
+                self._check_part(f"{label}[{layer}]", tensor, shape, x)
         return self.cell.by_state(state)
 
     def _check_part(self, name: str, part: object, expected: tuple[int, ...], x: Tensor) -> None:

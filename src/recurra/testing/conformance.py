@@ -8,7 +8,7 @@ from recurra.cells import Cell, get_cell
 from recurra.engines import engine
 from recurra.errors import ArgumentError, nearest
 from recurra.testing import declaring, differentiating, passing, resetting
-from recurra.testing.options import OPTIONS, fits
+from recurra.testing.options import OPTIONS, options_for
 from recurra.testing.sampling import Subject
 
 __all__ = ["check_cell", "list_checks", "list_options"]
@@ -54,9 +54,10 @@ def check_cell(
             raise ArgumentError(f"check {name!r} is unknown; {nearest(name, _CHECKS)}")
     if option is not None and option not in OPTIONS:
         raise ArgumentError(f"option {option!r} is unknown; {nearest(option, OPTIONS)}")
-    if option is not None and not fits(cell, option):
+    options = options_for(cell, option) if option else {}
+    if option and not options:
         return []
-    subject = Subject(cell, OPTIONS[option] if option else {})
+    subject = Subject(cell, options)
     wanted = [name for name in (_CHECKS if checks is None else checks) if not (option and name in _DECLARING)]
     ran = [name for name in wanted if name not in cell.exempt]
     for name in ran:

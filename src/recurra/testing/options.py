@@ -10,10 +10,11 @@ from recurra.errors import ArgumentError
 from recurra.testing.comparing import assert_that
 from recurra.testing.sampling import Subject
 
-__all__ = ["OPTIONS", "fits"]
+__all__ = ["OPTIONS", "options_for"]
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "no bias": {"bias": False},
+    "dropout": {"dropout": 0.4},
     "input dropout": {"input_dropout": 0.4},
     "recurrent dropout": {"recurrent_dropout": 0.4},
     "weight dropout": {"weight_dropout": 0.4},
@@ -23,6 +24,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "residual": {"residual": True},
     "learned initial state": {"learn_initial_state": True},
     "forget bias": {"forget_bias": 1.0},
+    "glorot": {"initializer": "glorot"},
     "orthogonal": {"initializer": "orthogonal"},
     "identity": {"initializer": "identity"},
     "projection": {"proj_size": 2},
@@ -43,15 +45,19 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def fits(cell: Cell, name: str) -> bool:
-    """Whether the option means something for the cell; if not, it was refused by its name and the cell's.
+def options_for(cell: Cell, name: str) -> dict[str, Any]:
+    """Those of the named options that mean something for the cell; the others were refused by name, theirs and its.
 
-    Raises AssertionError if it was refused in other words.
+    Raises AssertionError if one was refused in other words.
     """
+    return {option: value for option, value in OPTIONS[name].items() if _fits(cell, option, value)}
+
+
+def _fits(cell: Cell, option: str, value: Any) -> bool:
     try:
-        Subject(cell, OPTIONS[name]).layer()
+        Subject(cell, {option: value}).layer()
     except ArgumentError as error:
-        said = any(option in str(error) for option in OPTIONS[name]) and repr(cell.name) in str(error)
-        assert_that(said, f"option {name!r} is refused for cell {cell.name!r} without naming both: {error}")
+        said = option in str(error) and repr(cell.name) in str(error)
+        assert_that(said, f"{option}={value!r} is refused for cell {cell.name!r} without naming both: {error}")
         return False
     return True

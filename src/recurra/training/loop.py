@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import DivergedError, Interrupted, RecurraError
+from recurra.errors import ArgumentError, DivergedError, Interrupted, RecurraError
 from recurra.training.run import Checkpoint, Stage
 from recurra.training.settings import TrainingSettings
 from recurra.training.signals import Stop, stopping_on_signals
@@ -79,6 +79,7 @@ def train(
         on_step: called after every step.
 
     Raises:
+        ArgumentError: no weight of the module got a gradient.
         DivergedError: the loss or the gradients are not finite; the last finite weights are kept.
         Interrupted: SIGINT or SIGTERM came; the state is saved.
     """
@@ -155,7 +156,12 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(self.step)
         loss.backward()
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if not gradients:
+            raise ArgumentError(
+                "no weight of the module got a gradient from the loss; pass the module that the loss runs"
+            )
+        norm = torch.nn.utils.get_total_norm(gradients)
         value, size = loss.item(), norm.item()
         if not (math.isfinite(value) and math.isfinite(size)):
             self._diverged(value, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from recurra.cells import State
 from recurra.data.streams import Chunk, SequenceStream
-from recurra.errors import ArgumentError
+from recurra.errors import ArgumentError, Notice
 from recurra.layers.arguments import check_count
 
 __all__ = ["TruncatedLoss"]
@@ -48,7 +49,8 @@ class TruncatedLoss:
     Raises ArgumentError if an argument does not fit, or what the model or the loss returns; or if training steps are
     not asked for in their order.
 
-    >>> from recurra.layers import Recurrent
+    >>> from recurra.data import SequenceStream
+    >>> from recurra.nn import Recurrent
     >>> sequence = torch.zeros(1000, 3)
     >>> stream = SequenceStream([sequence], 4, targets=[torch.zeros(1000, 8)])
     >>> loss = TruncatedLoss(Recurrent("gru", 3, 8), stream, nn.functional.mse_loss, k1=100)
@@ -70,6 +72,13 @@ class TruncatedLoss:
         check_count("k2", k2)
         if k2 < k1:
             raise ArgumentError(f"k2 is {k2}, k1 is {k1}; gradients go back over the chunk at least: pass k2 >= {k1}")
+        if not isinstance(model, nn.Module):
+            raise ArgumentError(f"model is {type(model).__name__}; expected a module called as model(x, state)")
+        if not isinstance(stream, SequenceStream):
+            raise ArgumentError(
+                f"stream is {type(stream).__name__}; pass recurra.data.SequenceStream([sequence], batch_size, "
+                "targets=[target])"
+            )
         if not stream.has_targets:
             raise ArgumentError("the stream has no targets; pass SequenceStream(..., targets=[...]), one a sequence")
         _check_model(model, stream)
@@ -139,6 +148,11 @@ class TruncatedLoss:
             raise AssertionError("the stream has targets")
         whole = bool(present.all())
         shown, expected = (part.flatten(0, 1) if whole else part[present] for part in (y, target))
+        if expected.is_floating_point() and shown.shape != expected.shape and shown.numel() == expected.numel():
+            raise ArgumentError(
+                f"y has steps of shape {tuple(shown.shape[1:])}, the target {tuple(expected.shape[1:])}; a loss would "
+                "spread one over the other: give both the same, as by y.squeeze(-1)"
+            )
         value = self.loss(shown, expected)
         if not isinstance(value, Tensor) or value.dim():
             came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -151,6 +165,19 @@ def _check_model(model: nn.Module, stream: SequenceStream) -> None:
     for option, why in misfits.items():
         if getattr(model, option, False):
             raise ArgumentError(f"the model has {option}=True, and {why}; build it with {option}=False")
+    for name, module in model.named_modules():
+        if name and getattr(module, "bidirectional", False):
+            raise ArgumentError(
+                f"the model's {name} is bidirectional, and {misfits['bidirectional']}; build it with "
+                "bidirectional=False"
+            )
+        if name and getattr(module, "batch_first", False):
+            warnings.warn(
+                f"the model's {name} has batch_first=True, and {misfits['batch_first']}: its forward must transpose "
+                "what it gives to it",
+                Notice,
+                stacklevel=3,
+            )
     taken = inspect.signature(model.forward).parameters
     if stream.restarts and "resets" not in taken and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         raise ArgumentError(
