@@ -102,7 +102,7 @@ def test_every_form_gives_what_single_sequences_give(form, lengths, cell, batch_
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_the_same_steps_agree_bit_for_bit(form):
-    """Whatever form, one kernel gets one packed batch."""
+    """Whatever form, one kernel gets one padded batch."""
     layer = Recurrent("lstm", 2, 3, bidirectional=True, seed=0, dtype=torch.float64)
     expected = results(layer, FORMS["lengths"](LENGTHS, False), LENGTHS)
     found = results(layer, FORMS[form](LENGTHS, False), LENGTHS)
