@@ -90,3 +90,14 @@ def test_the_memory_stands_still_however_large_the_weights(dtype):
         _, alone = layer(x[:2, :1])
     assert_within_rounding(last.c[:, :1], alone.c)
     assert_within_rounding(last.h[:, :1], alone.h)
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_shuts_the_gates_makes_no_gradient_infinite(dtype):
+    layer = Recurrent("lstm", 2, 64, seed=0, dtype=dtype)
+    x = torch.randn(9, 3, 2, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    with recurra.engine("torch"), torch.autograd.detect_anomaly(check_nan=True):
+        y, last = layer(x, lengths=[2, 9, 0])
+        (1e6 * y.sum() - 1e6 * last.c.sum()).backward()
+    assert torch.isfinite(x.grad).all()

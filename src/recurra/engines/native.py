@@ -7,6 +7,7 @@ first half for nothing; and a reversed padded batch must begin at each row's end
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -137,7 +138,7 @@ def _run_padded(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: 
     """
     alive = (torch.arange(len(x), device=x.device)[:, None] < lengths).unsqueeze(-1)  # time batch 1
     x = torch.where(alive, x, 0)  # 0 * NaN is NaN
-    push = _largest(x) / 4
+    push = _push(x)
     pushes = [_PUSHES.get((cell, gate), 0.0) * push for gate in cell.gates]
     if any(pushes):
         x = torch.cat([x, (~alive).to(x.dtype)], -1)
@@ -151,11 +152,11 @@ def _run_padded(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: 
     return y, last._replace(**{cell.states[0]: h})
 
 
-def _largest(x: Tensor) -> float:
-    """The largest number of the type that products of x are computed in."""
+def _push(x: Tensor) -> float:
+    """A number beyond all that equations meet, whose products with gradients are within range too."""
     device = x.device.type
     types = [x.dtype, torch.get_autocast_dtype(device)] if torch.is_autocast_enabled(device) else [x.dtype]
-    return min(torch.finfo(dtype).max for dtype in types)
+    return max(1e4, min(math.sqrt(torch.finfo(dtype).max) for dtype in types))
 
 
 def _run_packed(cell: Cell, weights: Weights, x: Tensor, state: State, lengths: Tensor) -> tuple[Tensor, State]:
