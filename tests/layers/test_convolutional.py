@@ -310,3 +310,29 @@ def test_calls_that_do_not_fit(call, words):
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recurrent_dropout": 0.4, "input_dropout": 0.3, "weight_dropout": 0.3},
+        {"zoneout": {"h": 0.3}},
+        {"layer_norm": True, "weight_norm": True},
+        {"learn_initial_state": True, "residual": True},
+        {"dilation": 2, "checkpoint": 1},
+    ],
+    ids=lambda options: ", ".join(options),
+)
+def test_derivatives_with_options(options, check):
+    layer = ConvRecurrent("lstm", 2, 3, 2, kernel_size=(3,), seed=0, dtype=torch.float64, **options)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def results(x, *weights):
+        torch.manual_seed(5)  # what is dropped must be the same each time
+        y, last = torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,), {"lengths": [3, 1]})
+        return (y, *last)
+
+    x = torch.randn(3, 2, 2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    with torch.random.fork_rng(devices=[]):
+        assert check(results, (x, *layer.parameters()), fast_mode=True)

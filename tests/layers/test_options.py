@@ -541,3 +541,18 @@ def test_watched_states_are_those_of_a_call(cell):
     assert [len(steps) for steps in states] == [6] * 4
     assert_within_rounding(torch.stack([state[0] for state in states[2]])[:, 0], y[:, 0, :5])
     assert_within_rounding(states[3][0][-1], last[-1][3])
+
+
+@pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
+@pytest.mark.parametrize("cell", ["lstm", "resetbeforegru"])
+def test_derivatives_of_layers_of_different_widths(cell, check):
+    layer = Recurrent(cell, 2, [3, 2], 2, bidirectional=True, seed=0, dtype=torch.float64)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def results(x, *weights):
+        y, last = torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,), {"lengths": [3, 1]})
+        return (y, *last[0])
+
+    x = X[:3, :2, :2].clone().requires_grad_()
+    with recurra.engine("reference"):
+        assert check(results, (x, *layer.parameters()), fast_mode=True)
