@@ -235,7 +235,7 @@ def test_watched_states_are_nodes_that_carry_the_outputs_gradient():
         (LSTM(2, 3), draw(4, 2, 2), {}, r"x has dtype torch\.float64, the weights torch\.float32"),
         (LSTM(2, 3), [1.0], {}, r"x is list"),
         (LSTM(2, 3, dilation=2), draw(4, 2, 2).float(), {}, r"a dilated layer, .* use dilation=1"),
-        (LSTM(2, 3), draw(4, 2, 2).float(), {"state": (torch.zeros(1),)}, r"state is a tuple of 1"),
+        (LSTM(2, 3), draw(4, 2, 2).float(), {"state": (torch.zeros(1),)}, r"hx is a tuple of 1"),
         (LSTM(2, 3), draw(4, 2, 2).float(), {"loss": lambda y: y}, r"loss returned a tensor \(4, 2, 3\); .* scalar"),
         (LSTM(2, 3), draw(4, 2, 2).float(), {"loss": lambda y: 3.0}, r"loss returned float; expected a scalar"),
         (LSTM(2, 3), draw(4, 2, 2).float(), {"loss": lambda y: y.detach().sum()}, r"no gradient leads back from"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from recurra.cells import Cell, get_cell
 from recurra.engines import engine
 from recurra.errors import ArgumentError, nearest
-from recurra.testing import declaring, differentiating, passing, resetting
+from recurra.testing import declaring, differentiating, dropping, passing, resetting
 from recurra.testing.options import OPTIONS, options_for
 from recurra.testing.sampling import Subject
 
@@ -16,7 +16,7 @@ __all__ = ["check_cell", "list_checks", "list_options"]
 _Check = Callable[[Subject], None]
 _DECLARING: dict[str, _Check] = {check.__name__: check for check in declaring.CHECKS}
 _PASSING: dict[str, _Check] = {check.__name__: check for check in (*passing.CHECKS, *resetting.CHECKS)}
-_CHECKS = _DECLARING | _PASSING | {check.__name__: check for check in differentiating.CHECKS}
+_CHECKS = _DECLARING | _PASSING | {check.__name__: check for check in (*dropping.CHECKS, *differentiating.CHECKS)}
 
 
 def list_checks() -> list[str]:
