@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from recurra.cells import Cell
 from recurra.errors import ArgumentError
@@ -59,7 +59,28 @@ class ConvRecurrent(Recurrent):
         return f"{super().extra_repr()}, kernel_size={self.kernel_size}"
 
 
-class ConvLSTM(ConvRecurrent):
+class _ConvNamed(ConvRecurrent):
+    """A `ConvRecurrent` whose class says the cell."""
+
+    _cell: ClassVar[str]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        *,
+        kernel_size: int | tuple[int, ...] = 3,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(self._cell, input_size, hidden_size, num_layers, kernel_size=kernel_size, **options)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, those that differ from the defaults."""
+        return super().extra_repr().partition(", ")[2]  # but for the cell
+
+
+class ConvLSTM(_ConvNamed):
     """`ConvRecurrent` with the cell "lstm" (Shi et al. 2015), without peepholes.
 
     ConvRecurrent("peepholelstm") has them, one number per channel; the authors have one per channel and place.
@@ -69,23 +90,10 @@ class ConvLSTM(ConvRecurrent):
     torch.Size([2, 3, 4, 8, 8])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int = 1,
-        *,
-        kernel_size: int | tuple[int, ...] = 3,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__("lstm", input_size, hidden_size, num_layers, kernel_size=kernel_size, **options)
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments, those that differ from the defaults."""
-        return super().extra_repr().partition(", ")[2]  # but for the cell, which the class says
+    _cell = "lstm"
 
 
-class ConvGRU(ConvRecurrent):
+class ConvGRU(_ConvNamed):
     """`ConvRecurrent` with the cell "gru" (Ballas et al. 2016).
 
     >>> import torch
@@ -93,20 +101,7 @@ class ConvGRU(ConvRecurrent):
     torch.Size([1, 3, 4, 8, 8])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        num_layers: int = 1,
-        *,
-        kernel_size: int | tuple[int, ...] = 3,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__("gru", input_size, hidden_size, num_layers, kernel_size=kernel_size, **options)
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments, those that differ from the defaults."""
-        return super().extra_repr().partition(", ")[2]  # but for the cell, which the class says
+    _cell = "gru"
 
 
 def _read_kernel(value: object) -> tuple[int, ...]:

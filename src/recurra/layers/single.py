@@ -27,21 +27,22 @@ class _Single(nn.Module):
     bias_ih: Tensor | None
     bias_hh: Tensor | None
 
+    _cell: str  # its name
+
     def __init__(
         self,
-        cell: str,
         input_size: int,
         hidden_size: int,
-        bias: bool,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_count("input_size", input_size)
         check_count("hidden_size", hidden_size)
         check_flag("bias", bias)
         check_dtype(dtype)
-        self.cell = get_cell(cell)
+        self.cell = get_cell(self._cell)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows = len(self.cell.gates) * hidden_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
@@ -112,15 +113,7 @@ class LSTMCell(_Single):
     torch.Size([5, 8])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__("lstm", input_size, hidden_size, bias, device, dtype)
+    _cell = "lstm"
 
 
 class GRUCell(_Single):
@@ -130,15 +123,7 @@ class GRUCell(_Single):
     torch.Size([8])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__("gru", input_size, hidden_size, bias, device, dtype)
+    _cell = "gru"
 
 
 class RNNCell(_Single):
@@ -158,7 +143,8 @@ class RNNCell(_Single):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_nonlinearity(nonlinearity)
-        super().__init__(f"elman-{nonlinearity}", input_size, hidden_size, bias, device, dtype)
+        self._cell = f"elman-{nonlinearity}"
+        super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
     def extra_repr(self) -> str:

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from recurra.atomic import write_file, writing
 from recurra.errors import RunError
+from recurra.reports.axes import quieten
 from recurra.reports.charts import one_line, truth_around
 from recurra.reports.columns import separate_windows
 from recurra.reports.palette import LIGHT
@@ -144,13 +145,8 @@ def _draw_model(panel: Axes, record: RunRecord, rows: pl.DataFrame, *, labelled:
 
 
 def _finish(panel: Axes, record: RunRecord, name: str | None) -> None:
-    """Quiet axes: a light grid behind, no box, dates written once."""
-    panel.set_facecolor(LIGHT["paper"])
-    panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.spines["bottom"].set_color(LIGHT["grid"])
-    panel.grid(axis="y", color=LIGHT["grid"], linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.tick_params(length=0, labelsize=9, labelcolor=LIGHT["muted"], pad=5)
+    """Quiet axes, with dates written once."""
+    quieten(panel)
     panel.yaxis.set_major_locator(MaxNLocator(5))
     panel.margins(x=0.01)
     if record.history[record.time].dtype != pl.Int64:

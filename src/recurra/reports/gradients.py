@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recurra.atomic import write_file, writing
 from recurra.errors import ArgumentError
+from recurra.reports.axes import quieten
 from recurra.reports.charts import one_line
 from recurra.reports.diagnosis import GONE, Diagnosis, Health, name_of
 from recurra.reports.palette import LIGHT
@@ -134,7 +135,7 @@ def _draw_norms(panel: Axes, health: Health, limits: tuple[float, float]) -> Non
     panel.set_xlim(0, last)
     panel.yaxis.set_major_locator(LogLocator(numticks=8))
     panel.minorticks_off()
-    _finish(panel)
+    quieten(panel)
     panel.tick_params(labelbottom=False)
     if len(lines) > 1:
         panel.legend(
@@ -153,19 +154,9 @@ def _draw_radii(panel: Axes, health: Health) -> None:
     panel.set_ylim(0, max([1.25, *(1.15 * radius.value for radius in radii)]))
     panel.yaxis.set_major_locator(MaxNLocator(3))
     panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _finish(panel)
+    quieten(panel)
     if not radii:
         panel.text(
             0.5, 0.5, "not taken, or not finite", transform=panel.transAxes, ha="center", fontsize=9,
             color=LIGHT["muted"],
         )  # fmt: skip
-
-
-def _finish(panel: Axes) -> None:
-    """Quiet axes: a light grid behind, no box."""
-    panel.set_facecolor(LIGHT["paper"])
-    panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.spines["bottom"].set_color(LIGHT["grid"])
-    panel.grid(axis="y", color=LIGHT["grid"], linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.tick_params(length=0, labelsize=9, labelcolor=LIGHT["muted"], pad=5)
