@@ -11,14 +11,14 @@ from typing import NamedTuple
 import torch
 
 from recurra.cells import Cell
-from recurra.engines import native, reference
+from recurra.engines import compiled, native, reference
 from recurra.errors import ArgumentError, nearest
 
-__all__ = ["Choice", "available", "choose", "engine", "get_engine"]
+__all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "tape"]
 
 # From the fastest to the one that runs anything. Each module has run(...), advance(...) and refusal(cell, needs).
-_ENGINES: dict[str, ModuleType] = {"torch": native, "reference": reference}
-_NOT_BUILT = ("compiled", "scan")
+_ENGINES: dict[str, ModuleType] = {"compiled": compiled, "torch": native, "reference": reference}
+_NOT_BUILT = ("scan",)
 _wanted: ContextVar[str] = ContextVar("recurra_engine", default="auto")
 
 
@@ -60,7 +60,7 @@ def choose(cell: Cell, needs: frozenset[str] = frozenset()) -> Choice:
     needs: what it must be able to do beside the equations, as `recurra.layers.stack.needs` names it.
     Raises ArgumentError if an engine is asked for by name and cannot run the cell.
     """
-    wanted = _asked_for()
+    wanted = asked_for()
     if wanted != "auto":
         refused = _ENGINES[wanted].refusal(cell, needs)
         if refused:
@@ -83,13 +83,18 @@ def available(cell: Cell, needs: frozenset[str] = frozenset()) -> tuple[str, ...
     return tuple(name for name, module in _ENGINES.items() if module.refusal(cell, needs) is None)
 
 
+def tape(name: str, cell: Cell, needs: frozenset[str], hidden: int, dtype: torch.dtype) -> int | None:
+    """Bytes that training keeps of each step and row of a layer, beside x and y; None where torch sees to it."""
+    return compiled.tape_bytes(cell, needs, hidden, dtype) if name == "compiled" else None
+
+
 def get_engine(name: str) -> ModuleType:
     """The module that runs: `get_engine(name).run(cell, weights, x, state, conditions, reverse=...)`."""
     return _ENGINES[name]
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _asked_for() -> str:
+def asked_for() -> str:
     return _wanted.get()
 
 

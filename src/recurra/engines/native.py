@@ -44,6 +44,8 @@ _KERNELS: dict[Cell, _Kernels] = {
     Feedback("relu"): _Kernels(torch.rnn_relu, torch.rnn_relu_cell),
 }
 
+_KNOWN = {"projection", "CUDA", "half precision", "autocast", "export"}
+
 # What a gate is pushed to in the padding, in signs: shut, or open.
 _PUSHES: dict[tuple[Cell, str], float] = {
     (LSTM(), "i"): -1.0,
@@ -59,7 +61,7 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
         return f"torch has kernels for {', '.join(known.name for known in _KERNELS)} only"
     if "projection" in needs and not isinstance(cell, LSTM):
         return "torch's kernels project the output of lstm only"
-    beyond = sorted(needs - {"projection"})
+    beyond = sorted(needs - _KNOWN)
     if beyond:
         return f"torch's kernels know no {' and no '.join(beyond)}"
     if _is_transformed():

@@ -135,5 +135,10 @@ def needs(stack: Stack, passage: Passage) -> frozenset[str]:
         "recurrent dropout": passage.noise is not None and passage.noise.states[0] is not None,
         "zoneout": any(passage.zoneout),
         "resets under torch.compile": passage.resets is not None and torch.compiler.is_compiling(),
+        "derivatives of time gaps": passage.gaps is not None and passage.gaps.requires_grad,
+        "CUDA": passage.x.device.type != "cpu",
+        "half precision": passage.x.dtype not in (torch.float32, torch.float64),
+        "autocast": torch.is_autocast_enabled(passage.x.device.type),
+        "export": torch.compiler.is_exporting(),
     }
     return frozenset(name for name, needed in asked.items() if needed)

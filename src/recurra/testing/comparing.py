@@ -6,17 +6,47 @@ Failures are raised, not asserted: they must fail under `python -O` too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra.errors import ArgumentError
 
-__all__ = ["assert_lawful", "assert_raises_argument_error", "assert_that", "assert_within_rounding"]
+__all__ = [
+    "Error",
+    "assert_lawful",
+    "assert_raises_argument_error",
+    "assert_that",
+    "assert_within_rounding",
+    "measure_error",
+]
 
 # Units in the last place of the largest value: what reordered sums over some dozens of terms may differ by.
 _ROUNDING = 256
 _FLOOR = 16
+
+
+class Error(NamedTuple):
+    """The largest absolute difference of a kernel from the exact result, that of plain arithmetic, and a floor."""
+
+    kernel: float
+    plain: float
+    floor: float
+
+    @property
+    def share(self) -> float:
+        """The kernel's, of twice that of plain arithmetic and the floor: up to 1 is lawful."""
+        allowed = 2 * self.plain + self.floor
+        return self.kernel / allowed if allowed else float(self.kernel > 0)
+
+    @property
+    def lawful(self) -> bool:
+        """Whether the kernel is as accurate as the law has it."""
+        return self.share <= 1
+
+    def __str__(self) -> str:
+        return f"error {self.kernel:.3g}; twice plain arithmetic's is {2 * self.plain:.3g}, the floor {self.floor:.3g}"
 
 
 def assert_that(holds: bool, message: str) -> None:
@@ -50,18 +80,19 @@ def assert_lawful(kernel: Tensor, plain: Tensor, exact: Tensor, what: str = "res
     >>> exact = torch.tensor([1 / 3], dtype=torch.float64)
     >>> assert_lawful(exact.float(), exact.float(), exact)
     """
+    error = measure_error(kernel, plain, exact, what)
+    assert_that(error.lawful, f"{what} has {error}")
+
+
+def measure_error(kernel: Tensor, plain: Tensor, exact: Tensor, what: str = "result") -> Error:
+    """The errors that `assert_lawful` compares. Raises AssertionError where the results cannot be compared."""
     kernel, plain, exact = kernel.detach(), plain.detach(), exact.detach()
     _assert_comparable(kernel, plain, what)
     _assert_comparable(plain.double(), exact, what)
     if exact.numel() == 0:
-        return
-    error = float((kernel - exact).abs().max())
-    usual = float((plain - exact).abs().max())
+        return Error(0.0, 0.0, 0.0)
     floor = _FLOOR * torch.finfo(plain.dtype).eps * _scale(exact)
-    assert_that(
-        error <= 2 * usual + floor,
-        f"{what} has error {error:.3g}; twice that of plain {plain.dtype} is {2 * usual:.3g}, the floor {floor:.3g}",
-    )
+    return Error(float((kernel - exact).abs().max()), float((plain - exact).abs().max()), floor)
 
 
 def assert_raises_argument_error(words: Sequence[str], call: object, *arguments: object, **named: object) -> None:

@@ -1,0 +1,1 @@
+"""A cell's equations, traced, differentiated and built as C."""

@@ -1,0 +1,111 @@
+/* Products of small matrices in registers: some rows of `a` with a panel of vectors of `b`, over a depth.
+ *
+ *     out[row][v] = init[row][v] + sum over k of a[row][k] * b[k][v]
+ *
+ * A panel is 1 to PANEL vectors wide, a block 1 to BLOCK rows high, so that all sums stay in registers. Sums run over k in
+ * order, one fused multiply-add at a time, whatever the height of the block: a row's bits do not depend on the rows beside
+ * it, nor on how many threads share them. */
+
+#if REGISTERS == 32
+enum { PANEL = 4, BLOCK = 8 };
+#else
+enum { PANEL = 2, BLOCK = 6 };
+#endif
+
+/* a: its rows are a_row apart; the depth comes in `segments` of `depth` steps, which begin a_segment apart.
+ * b: the vectors of a step stand side by side, those of the next one b_step further on.
+ * init: rows init_row apart, 0 for one row of all; NULL for zeros. It may be out itself. */
+typedef void product(const real *a, long a_row, long a_segment, long segments, long depth, const real *b, long b_step,
+                     const real *init, long init_row, real *out, long out_row);
+
+#define DEFINE_PRODUCT(NAME, ROWS, WIDTH, A_ROW, A_STEP)                                                               \
+    static void NAME(const real *a, long a_row, long a_segment, long segments, long depth, const real *b, long b_step, \
+                     const real *init, long init_row, real *out, long out_row) {                                       \
+        vec sums[ROWS][WIDTH];                                                                                         \
+        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)                                                         \
+            _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++)                                                    \
+                sums[r][v] = init ? load(init + r * init_row + v * LANES) : (vec){0};                                  \
+        for (long segment = 0; segment < segments; segment++) {                                                        \
+            const real *at = a + segment * a_segment;                                                                  \
+            for (long k = 0; k < depth; k++, at += A_STEP, b += b_step) {                                              \
+                vec panel[WIDTH];                                                                                      \
+                _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) panel[v] = load(b + v * LANES);                \
+                _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) {                                               \
+                    const real factor = at[r * A_ROW];                                                                 \
+                    _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) sums[r][v] += panel[v] * factor;           \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)                                                         \
+            _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) store(out + r * out_row + v * LANES, sums[r][v]);  \
+        (void)a_row;                                                                                                   \
+    }
+
+/* By rows: a row's factors lie one after another. By steps: a step's do, and steps are a_row apart. */
+#define DEFINE_BOTH(ROWS, WIDTH)                                    \
+    DEFINE_PRODUCT(by_rows_##ROWS##_##WIDTH, ROWS, WIDTH, a_row, 1) \
+    DEFINE_PRODUCT(by_steps_##ROWS##_##WIDTH, ROWS, WIDTH, 1, a_row)
+
+#define DEFINE_WIDTH(WIDTH) \
+    DEFINE_BOTH(1, WIDTH)   \
+    DEFINE_BOTH(2, WIDTH)   \
+    DEFINE_BOTH(3, WIDTH)   \
+    DEFINE_BOTH(4, WIDTH)   \
+    DEFINE_BOTH(5, WIDTH)   \
+    DEFINE_BOTH(6, WIDTH)
+
+DEFINE_WIDTH(1)
+DEFINE_WIDTH(2)
+#if REGISTERS == 32
+DEFINE_BOTH(7, 1)
+DEFINE_BOTH(8, 1)
+DEFINE_BOTH(7, 2)
+DEFINE_BOTH(8, 2)
+DEFINE_WIDTH(3)
+DEFINE_BOTH(7, 3)
+DEFINE_BOTH(8, 3)
+DEFINE_WIDTH(4)
+#define LIST(KIND, W, MORE)                                                                                         \
+    {KIND##_1_##W, KIND##_2_##W, KIND##_3_##W, KIND##_4_##W, KIND##_5_##W, KIND##_6_##W, MORE(KIND, 7, W), MORE(KIND, 8, W)}
+#define THERE(KIND, R, W) KIND##_##R##_##W
+#define NOT_THERE(KIND, R, W) NULL
+#define TABLE(KIND) {LIST(KIND, 1, THERE), LIST(KIND, 2, THERE), LIST(KIND, 3, THERE), LIST(KIND, 4, NOT_THERE)}
+static const int HEIGHT[PANEL] = {8, 8, 8, 6};
+#else
+#define LIST(KIND, W) {KIND##_1_##W, KIND##_2_##W, KIND##_3_##W, KIND##_4_##W, KIND##_5_##W, KIND##_6_##W}
+#define TABLE(KIND) {LIST(KIND, 1), LIST(KIND, 2)}
+static const int HEIGHT[PANEL] = {6, 6};
+#endif
+
+static product *const BY_ROWS[PANEL][BLOCK] = TABLE(by_rows);
+static product *const BY_STEPS[PANEL][BLOCK] = TABLE(by_steps);
+
+/* What a product reads, and where its result goes, over any number of rows. */
+typedef struct {
+    const real *a;
+    long a_row, a_segment, segments, depth;
+    const real *b;
+    long b_step;
+    const real *init;
+    long init_row;
+    real *out;
+    long out_row;
+    long rows, width; /* width in vectors, at most PANEL */
+} Product;
+
+INLINE void multiply_with(product *const table[PANEL][BLOCK], const Product *p, long a_next) {
+    const long blocks = (p->rows + HEIGHT[p->width - 1] - 1) / HEIGHT[p->width - 1];
+    for (long block = 0, row = 0; block < blocks; block++) { /* spread evenly: no block is much lower than the others */
+        const long height = (p->rows - row + blocks - block - 1) / (blocks - block);
+        table[p->width - 1][height - 1](
+            p->a + row * a_next, p->a_row, p->a_segment, p->segments, p->depth, p->b, p->b_step,
+            p->init ? p->init + row * p->init_row : NULL, p->init_row, p->out + row * p->out_row, p->out_row);
+        row += height;
+    }
+}
+
+/* Rows of a lie a_row apart. */
+static void multiply(const Product *p) { multiply_with(BY_ROWS, p, p->a_row); }
+
+/* Rows of a lie side by side, steps of the depth a_row apart: what sums gradients of weights over time. */
+static void multiply_steps(const Product *p) { multiply_with(BY_STEPS, p, 1); }

@@ -1,0 +1,148 @@
+"""Compiled programs: the functions of a library, and the arguments that they take."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.compiler.build import load_library
+from recurra.compiler.emit import emit
+from recurra.compiler.processor import processor
+from recurra.compiler.program import Program
+from recurra.errors import RecurraError
+
+__all__ = ["Call", "Library", "addresses", "get_library", "parts_for", "tile_for"]
+
+_INTEGERS = ("time", "batch", "input", "hidden", "output", "reverse", "slabs", "block", "x_time", "x_batch")
+_POINTERS = (
+    "x",
+    "weight_input",
+    "weight_recurrent",
+    "bias_input",
+    "bias_recurrent",
+    "projection",
+    "vectors",
+    "order",
+    "lengths",
+    "resets",
+    "restart",
+    "gaps",
+    "thin",
+    "kept",
+    "start",
+    "y",
+    "last",
+    "tape",
+    "dy",
+    "dlast",
+    "dx",
+    "dweight_input",
+    "dweight_recurrent",
+    "dbias",
+    "dprojection",
+    "dvectors",
+    "dstart",
+    "drestart",
+)
+
+
+class Call(ctypes.Structure):
+    """The arguments, as `c/recurrence.h` has them: numbers, and addresses of contiguous tensors, 0 for none."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in _INTEGERS] + [(name, ctypes.c_void_p) for name in _POINTERS]
+
+
+class StreamFunctions(NamedTuple):
+    """Those of `c/step.h` that open a stream, run, read, write and close it."""
+
+    open: Callable[..., int | None]
+    step: Callable[..., None]
+    read: Callable[..., None]
+    write: Callable[..., None]
+    close: Callable[..., None]
+
+
+class Library:
+    """The functions of one program, for numbers of so many bits."""
+
+    def __init__(self, program: Program, *, bits: int, parts: int) -> None:
+        source = emit(program, bits=bits, parts=parts)
+        self._loaded = load_library(source, f"{program.cell.name}{bits}")
+        results = {
+            "forward": ctypes.c_int,
+            "backward": ctypes.c_int,
+            "advance": ctypes.c_int,
+            "tape_size": ctypes.c_int64,
+        }
+        self._functions = {name: self._function(name, result) for name, result in results.items()}
+
+    def stream_functions(self) -> StreamFunctions:
+        """Those of streams. They keep the interpreter's lock: a step is shorter than handing it over."""
+        return StreamFunctions(
+            self._function("stream_open", ctypes.c_void_p),
+            self._function("stream_step", None, arguments=None),
+            self._function("stream_read", None, arguments=2),
+            self._function("stream_write", None, arguments=2),
+            self._function("stream_close", None),
+        )
+
+    def step_function(self) -> Any:
+        """`advance_flat` of `c/step.h`, which takes bytes; it keeps the interpreter's lock."""
+        return self._function("advance_flat", ctypes.c_int, arguments=None)
+
+    def _function(self, name: str, result: Any, arguments: int | None = 1) -> Any:
+        function = getattr(self._loaded, f"recurra_{name}")
+        function.restype = result
+        if arguments is not None:
+            function.argtypes = [ctypes.c_void_p] * arguments
+        return function
+
+    def tape_size(self, call: Call) -> int:
+        """Numbers that the tape of a call has."""
+        return int(self._functions["tape_size"](ctypes.addressof(call)))
+
+    def run(self, name: str, call: Call) -> None:
+        """`forward`, `backward` or `advance`. Raises RecurraError if there is no memory for it."""
+        if self._functions[name](ctypes.addressof(call)):
+            raise RecurraError("there is no memory for the kernel's buffers; use a smaller batch or shorter sequences")
+
+
+@cache
+def get_library(program: Program, bits: int, parts: int) -> Library:
+    """The library of a program; built if it must be. Raises BuildError."""
+    return Library(program, bits=bits, parts=parts)
+
+
+def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+    """An array of their addresses, 0 for None. The tensors must outlive it."""
+    return (ctypes.c_void_p * max(len(tensors), 1))(*(0 if one is None else one.data_ptr() for one in tensors))
+
+
+def parts_for(program: Program, hidden: int, dtype: torch.dtype) -> int:
+    """Vectors of a column in a tile: as many as fill a panel with the columns, unless units would be padded for it."""
+    width, panel = _vectors()
+    vectors = -(-hidden * dtype.itemsize // width)
+    parts = 1
+    while 2 * parts * program.first_columns <= panel and vectors % (2 * parts) == 0:
+        parts *= 2
+    return parts
+
+
+def tile_for(program: Program, hidden: int, dtype: torch.dtype) -> int:
+    """Units in a tile."""
+    return parts_for(program, hidden, dtype) * _vectors()[0] // dtype.itemsize
+
+
+def _vectors() -> tuple[int, int]:
+    """Bytes of a vector, and vectors of a panel, as `c/vectors.h` and `c/products.h` choose them."""
+    instructions = processor().instructions
+    if "avx512f" in instructions:
+        return 64, 4
+    if "avx" in instructions:
+        return 32, 2
+    return 16, 4 if instructions & {"asimd", "neon"} else 2

@@ -1,0 +1,274 @@
+"""Kernels compiled from a cell's equations: fused, forward and backward, with every option of the layer in them.
+
+A second derivative is taken by the reference, which a Notice says. Under torch.compile the kernels are an operator.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell, State
+from recurra.compiler.forms import Form
+from recurra.compiler.program import Program, make_program
+from recurra.compiler.toolchain import find_compiler, why_no_compiler
+from recurra.compiler.trace import Untraceable
+from recurra.engines import reference
+from recurra.engines.conditions import Conditions
+from recurra.engines.kernel import Gradients, Inputs, bias_gradients, compute, differentiate, tape_width
+from recurra.engines.operator import run_operator
+from recurra.engines.vectors import compute_vectors
+from recurra.engines.weights import Weights
+from recurra.errors import Notice
+
+__all__ = ["advance", "refusal", "run", "tape_bytes"]
+
+_UNKNOWN = {
+    "convolution": "kernels are compiled for products, not for convolutions",
+    "CUDA": "kernels are compiled for the CPU",
+    "half precision": "kernels are compiled for float32 and float64",
+    "autocast": "kernels are compiled for float32 and float64, autocast asks for less",
+    "derivatives of time gaps": "kernels give no derivative of time gaps",
+    "export": "an exported graph goes to other machines, kernels are compiled for this one",
+}
+
+
+def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
+    """Why this engine cannot run the cell; None if it can."""
+    for need, why in _UNKNOWN.items():
+        if need in needs:
+            return why
+    if _is_transformed():
+        return "kernels know no transforms of torch.func and no forward mode"
+    if find_compiler() is None:
+        return why_no_compiler()
+    return _untraceable(cell, needs)
+
+
+@cache
+def _untraceable(cell: Cell, needs: frozenset[str]) -> str | None:
+    try:
+        make_program(cell, _form(cell, needs))
+    except Untraceable as why:
+        return str(why)
+    return None
+
+
+def _form(cell: Cell, needs: frozenset[str]) -> Form:
+    """What is compiled in, as far as the needs say."""
+    zoneout = ("drawn",) * len(cell.states) if "zoneout" in needs else ()
+    return Form("layer normalisation" in needs, "recurrent dropout" in needs, zoneout, "projection" in needs)
+
+
+def tape_bytes(cell: Cell, needs: frozenset[str], hidden: int, dtype: torch.dtype) -> int:
+    """What training keeps of each step and row."""
+    return tape_width(make_program(cell, _form(cell, needs)), hidden, dtype) * dtype.itemsize
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _is_transformed() -> bool:
+    """Whether a derivative is taken forward, or a transform of torch.func is under way."""
+    stack = torch._C._functorch.get_interpreter_stack()
+    return bool(stack) or torch.autograd.forward_ad._current_level >= 0
+
+
+def run(
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    state: State,
+    conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
+    *,
+    reverse: bool = False,
+) -> tuple[Tensor, State]:
+    """One layer in one direction, by its kernel: arguments and results are those of `reference.run`.
+
+    Raises BuildError if the kernel cannot be built, RecurraError if there is no memory for it.
+    """
+    task = _Task(cell, form_of(conditions, weights), conditions, reverse)
+    tensors = task.flatten(weights, x, state)
+    if torch.compiler.is_compiling():
+        y, *last = run_operator(task.program, task.inputs(tensors), reverse)
+    elif torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors):
+        y, *last = _Sequence.apply(task, *tensors)  # type: ignore[no-untyped-call]
+    else:
+        y, last, _ = compute(task.program, task.inputs(tensors), reverse=reverse, keep=False)
+    return y, state._make(last)
+
+
+def advance(
+    cell: Cell,
+    weights: Weights,
+    x_t: Tensor,
+    state: State,
+    conditions: Conditions = Conditions(),  # noqa: B008 - a tuple
+) -> State:
+    """One step: arguments and result are those of `reference.advance`."""
+    return run(cell, weights, x_t.unsqueeze(0), state, conditions)[1]
+
+
+def form_of(conditions: Conditions, weights: Weights) -> Form:
+    """What must be compiled in for such a call."""
+    kinds = [
+        "" if kept is None else "drawn" if isinstance(kept, Tensor) else "share" for kept in conditions.zoneout or ()
+    ]
+    return Form(
+        layer_norm=weights.input_gain is not None,
+        thinned=conditions.dropout is not None,
+        zoneout=tuple(kinds) if any(kinds) else (),
+        projected=weights.projection is not None,
+    )
+
+
+class _Task:
+    """One call: a program, and all of its arguments that have no derivative."""
+
+    def __init__(self, cell: Cell, form: Form, conditions: Conditions, reverse: bool) -> None:
+        self.cell, self.form, self.conditions, self.reverse = cell, form, conditions, reverse
+        self.program: Program = make_program(cell, form)
+
+    def flatten(self, weights: Weights, x: Tensor, state: State) -> list[Tensor | None]:
+        """All tensors that may have a derivative: x, the state, where resets go back to, then the weights."""
+        restart = self.conditions.restart or ()
+        *first, vectors, gain_input, gain_recurrent = weights
+        return [x, *state, *restart, *first, gain_input, gain_recurrent, *vectors]
+
+    def unflatten(self, tensors: Sequence[Any]) -> tuple[Weights, Tensor, State, State | None]:
+        """The inverse."""
+        states = len(self.cell.states)
+        x, start, rest = tensors[0], tensors[1 : 1 + states], tensors[1 + states :]
+        restart = None
+        if self.conditions.restart is not None:
+            restart, rest = self.cell.by_state(rest[:states]), rest[states:]
+        first, (gain_input, gain_recurrent), vectors = rest[:5], rest[5:7], rest[7:]
+        weights = Weights(*first, vectors=tuple(vectors), input_gain=gain_input, recurrent_gain=gain_recurrent)
+        return weights, x, self.cell.by_state(start), restart
+
+    def vectors(self, weights: Weights) -> list[Tensor]:
+        """Those of the program."""
+        kept = zip(self.cell.states, self.conditions.zoneout or (), strict=False)
+        return compute_vectors(self.program, weights, {name: one for name, one in kept if isinstance(one, float)})
+
+    def inputs(self, tensors: Sequence[Tensor | None], vectors: Sequence[Tensor] | None = None) -> Inputs:
+        """What the kernel takes. vectors: if they are known already."""
+        weights, x, start, restart = self.unflatten(tensors)
+        conditions = self.conditions
+        kept = [one.contiguous() if isinstance(one, Tensor) else None for one in conditions.zoneout or ()]
+        return Inputs(
+            x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous(),
+            [part.contiguous() for part in start],
+            weights.input.contiguous(),
+            _contiguous(weights.recurrent),
+            _contiguous(weights.input_bias),
+            _contiguous(weights.recurrent_bias),
+            _contiguous(weights.projection),
+            [vector.contiguous() for vector in (self.vectors(weights) if vectors is None else vectors)],
+            None if conditions.lengths is None else conditions.lengths.to("cpu", torch.int64),
+            _contiguous(conditions.resets),
+            [part.contiguous() for part in restart or ()],
+            None if conditions.gaps is None else conditions.gaps.to(x.dtype).contiguous(),
+            _contiguous(conditions.dropout),
+            kept if any(one is not None for one in kept) else [],
+        )
+
+
+class _Sequence(torch.autograd.Function):
+    """A sequence and its derivative, both by the kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, task: _Task, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        ctx.task = task
+        ctx.leaves = ctx.vectors = None
+        vectors: list[Tensor] = []
+        if task.program.vectors:
+            ctx.leaves = [one if one is None else one.detach().requires_grad_() for one in tensors]
+            with torch.enable_grad():
+                ctx.vectors = task.vectors(task.unflatten(ctx.leaves)[0])
+            vectors = [vector.detach() for vector in ctx.vectors]
+        y, last, tape = compute(task.program, task.inputs(tensors, vectors), reverse=task.reverse, keep=True)
+        ctx.count = len(tensors)
+        ctx.save_for_backward(*tensors, *vectors, y, tape)
+        ctx.set_materialize_grads(False)
+        return (y, *last)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Tensor | None, ...]:
+        task: _Task = ctx.task
+        tensors, vectors, (y, tape) = _split(ctx.saved_tensors, ctx.count, -2)
+        if torch.is_grad_enabled():
+            return (None, *_by_reference(task, tensors, ctx.needs_input_grad[1:], (dy, *dlast)))
+        inputs = task.inputs(tensors, vectors)
+        wants_x = ctx.needs_input_grad[1]
+        found = differentiate(task.program, inputs, y, tape, dy, dlast, reverse=task.reverse, wants_x=wants_x)
+        gradients = _gathered(task, inputs, found)
+        if ctx.vectors:
+            _add_vectors(gradients, ctx.leaves, ctx.vectors, found.vectors)
+        return (None, *(one if want else None for one, want in zip(gradients, ctx.needs_input_grad[1:], strict=True)))
+
+
+def _split(saved: Sequence[Any], first: int, last: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    return saved[:first], saved[first:last], saved[last:]
+
+
+def _gathered(task: _Task, inputs: Inputs, found: Gradients) -> list[Tensor | None]:
+    """The gradients in the order of the flattened tensors; those through vectors are still to come."""
+    bias_input, bias_recurrent = bias_gradients(task.program, found.bias, inputs)
+    weights = [found.weight_input, found.weight_recurrent, bias_input, bias_recurrent, found.projection]
+    return [found.x, *found.start, *found.restart, *weights, None, None, *[None] * len(task.cell.vectors)]
+
+
+def _add_vectors(
+    gradients: list[Tensor | None], leaves: list[Tensor | None], vectors: list[Tensor], dvectors: Tensor
+) -> None:
+    """What parameters owe to the vectors that were made of them."""
+    pairs = [(v, d) for v, d in zip(vectors, dvectors.unbind(0), strict=True) if v.requires_grad]
+    places = [place for place, leaf in enumerate(leaves) if leaf is not None]
+    found = torch.autograd.grad(
+        [vector for vector, _ in pairs],
+        [leaf for leaf in leaves if leaf is not None],
+        [gradient for _, gradient in pairs],
+        retain_graph=True,
+        allow_unused=True,
+    )
+    for place, gradient in zip(places, found, strict=True):
+        if gradient is not None:
+            known = gradients[place]
+            gradients[place] = gradient if known is None else known + gradient
+
+
+def _by_reference(
+    task: _Task, tensors: Sequence[Tensor | None], wanted: Sequence[bool], gradients: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The derivative as one that can be differentiated again."""
+    warnings.warn(
+        f"a derivative of a derivative was asked for: the reference runs cell {task.cell.name!r} for it, step by step",
+        Notice,
+        stacklevel=2,
+    )
+    with torch.enable_grad():
+        given = [
+            one if not want or one is None else one.view_as(one) for one, want in zip(tensors, wanted, strict=True)
+        ]
+        weights, x, start, restart = task.unflatten(given)
+        conditions = task.conditions._replace(restart=restart)
+        y, last = reference.run(task.cell, weights, x, start, conditions, reverse=task.reverse)
+    pairs = [(one, gradient) for one, gradient in zip((y, *last), gradients, strict=True) if gradient is not None]
+    found = iter(
+        torch.autograd.grad(
+            [one for one, _ in pairs],
+            [one for one, want in zip(given, wanted, strict=True) if want and one is not None],
+            [gradient for _, gradient in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
+    )
+    return [next(found) if want else None for want in wanted]
+
+
+def _contiguous(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()

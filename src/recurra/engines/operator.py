@@ -1,0 +1,118 @@
+"""Compiled recurrences as operators of torch, which torch.compile and autograd know how to work with.
+
+recurra::sequence            outputs, last state, tape
+recurra::sequence_backward   the gradients of all its inputs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.compiler.program import Program
+from recurra.engines.kernel import Inputs, bias_gradients, compute, differentiate, tape_size
+
+__all__ = ["run_operator"]
+
+# A program by its number: in one process, and in what torch.compile keeps for it.
+_PROGRAMS: list[Program] = []
+
+_INPUTS = (
+    "Tensor x, Tensor[] start, Tensor weight_input, Tensor? weight_recurrent, Tensor? bias_input, "
+    "Tensor? bias_recurrent, Tensor? projection, Tensor[] vectors, Tensor? lengths, Tensor? resets, Tensor[] restart, "
+    "Tensor? gaps, Tensor? thin, Tensor?[] kept, int program, bool reverse"
+)
+_library = torch.library.Library("recurra", "DEF")
+_library.define(f"sequence({_INPUTS}) -> (Tensor, Tensor[], Tensor)")
+_library.define(
+    f"sequence_backward({_INPUTS}, Tensor y, Tensor tape, Tensor? dy, Tensor?[] dlast) "
+    "-> (Tensor, Tensor[], Tensor, Tensor, Tensor, Tensor, Tensor[], Tensor[])"
+)
+
+
+def run_operator(program: Program, inputs: Inputs, reverse: bool) -> tuple[Tensor, ...]:
+    """The outputs and the fields of the last state, by the operator."""
+    y, last, _ = torch.ops.recurra.sequence(*inputs, _number(program), reverse)
+    return (y, *last)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _number(program: Program) -> int:
+    if program not in _PROGRAMS:
+        _PROGRAMS.append(program)
+    return _PROGRAMS.index(program)
+
+
+def _sequence(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
+    inputs, program, reverse = _read(arguments)
+    y, last, tape = compute(program, inputs, reverse=reverse, keep=True)
+    return y, last, y.new_empty(0) if tape is None else tape
+
+
+def _fake_sequence(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
+    inputs, program, _ = _read(arguments)
+    time, batch, _ = inputs.x.shape
+    y = inputs.x.new_empty(time, batch, inputs.start[0].shape[1])
+    return y, [torch.empty_like(part) for part in inputs.start], y.new_empty(tape_size(program, inputs))
+
+
+def _sequence_backward(*arguments: Any) -> tuple[Any, ...]:
+    inputs, program, reverse = _read(arguments)
+    y, tape, dy, dlast = arguments[-4:]
+    found = differentiate(program, inputs, y, tape, dy, dlast, reverse=reverse, wants_x=True)
+    nothing = y.new_empty(0)
+    return tuple(nothing if part is None else part for part in found)
+
+
+def _fake_sequence_backward(*arguments: Any) -> tuple[Any, ...]:
+    inputs, program, _ = _read(arguments)
+    x, hidden = inputs.x, inputs.weight_input.shape[0] // len(program.cell.gates)
+    recurrent, projection = inputs.weight_recurrent, inputs.projection
+    return (
+        x.new_empty(x.shape),
+        [torch.empty_like(part) for part in inputs.start],
+        torch.empty_like(inputs.weight_input),
+        x.new_empty(0 if recurrent is None else recurrent.shape),
+        x.new_empty(len(program.columns), hidden),
+        x.new_empty(0 if projection is None else projection.shape),
+        x.new_empty(len(program.vectors), hidden),
+        [torch.empty_like(part) for part in inputs.restart],
+    )
+
+
+def _read(arguments: Sequence[Any]) -> tuple[Inputs, Program, bool]:
+    count = len(Inputs._fields)
+    return Inputs(*arguments[:count]), _PROGRAMS[arguments[count]], arguments[count + 1]
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, list[Tensor], Tensor]) -> None:
+    ctx.inputs, ctx.y, ctx.tape = inputs, output[0], output[2]
+
+
+def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtape: Tensor | None) -> tuple[Any, ...]:
+    inputs, program, _ = _read(ctx.inputs)
+    found = torch.ops.recurra.sequence_backward(*ctx.inputs, ctx.y, ctx.tape, dy, dlast)
+    x, start, weight_input, weight_recurrent, bias, projection, vectors, restart = found
+    bias_input, bias_recurrent = bias_gradients(program, bias, inputs)
+    return (
+        x,
+        start,
+        weight_input,
+        None if inputs.weight_recurrent is None else weight_recurrent,
+        bias_input,
+        bias_recurrent,
+        None if inputs.projection is None else projection,
+        list(vectors.unbind(0)),
+        *(None, None, restart, None, None, [None] * len(inputs.kept)),
+        *(None, None),
+    )
+
+
+_library.impl("sequence", _sequence, "CPU")
+_library.impl("sequence_backward", _sequence_backward, "CPU")
+torch.library.register_fake("recurra::sequence", _fake_sequence, lib=_library)
+torch.library.register_fake("recurra::sequence_backward", _fake_sequence_backward, lib=_library)
+torch.library.register_autograd("recurra::sequence", _differentiate, setup_context=_remember, lib=_library)
