@@ -6,6 +6,7 @@
     │   ├── DataError                a table or one of its values is wrong
     │   ├── ArtifactError            a saved model is damaged, foreign or from a newer version
     │   └── RunError                 a run folder exists already, is missing or is locked
+    ├── BuildError                   a kernel could not be built
     ├── DivergedError                the loss or a gradient stopped being finite
     └── Interrupted                  a signal asked the training to stop; the run can be resumed
 
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 __all__ = [
     "ArgumentError",
     "ArtifactError",
+    "BuildError",
     "DataError",
     "DivergedError",
     "Interrupted",
@@ -57,6 +59,10 @@ class ArtifactError(UserError):
 
 class RunError(UserError):
     """A run folder exists already, is missing, or belongs to another process."""
+
+
+class BuildError(RecurraError):
+    """A kernel could not be built; the message holds the compiler's first error, the source and the command."""
 
 
 class DivergedError(RecurraError):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from recurra.cli import cells, demo, evaluate, fit, predict, report, resume
+from recurra.cli import bench, cells, demo, doctor, evaluate, fit, predict, report, resume
 from recurra.cli.console import fail, show_notice
 from recurra.errors import Notice, RecurraError
 from recurra.version import __version__
@@ -32,6 +32,8 @@ app.command()(evaluate.evaluate)
 app.command()(report.report)
 app.command()(resume.resume)
 app.command()(cells.cells)
+app.command()(doctor.doctor)
+app.add_typer(bench.app, name="bench")
 
 
 def _version(value: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from recurra.cells import Cell
-from recurra.compiler.graph import Graph, Node, ancestors
+from recurra.compiler.graph import CONDITIONS, Graph, Node, ancestors
 from recurra.compiler.trace import Untraceable, trace
 
 __all__ = ["Form", "shaped"]
@@ -144,7 +144,7 @@ def _vectors(after: Iterable[Node]) -> list[Node]:
     for node in ancestors(after):
         parts = [one for one in node.inputs if not one.is_constant()]
         alone[node] = (node.name or ("",))[0] == "p" or (bool(parts) and all(alone[one] for one in parts))
-        if node.op == "product":
+        if node.op == "product" or node.op in CONDITIONS:  # a vector holds numbers
             alone[node] = False
         if not alone[node]:
             found.update((one, None) for one in node.inputs if alone.get(one))

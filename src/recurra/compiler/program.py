@@ -96,7 +96,7 @@ def make_program(cell: Cell, form: Form = Form()) -> Program:  # noqa: B008 - a 
     normal = [column.node for column in columns] if form.layer_norm else []
     kept = _kept(cell, form, forward, wanted, normal)
     at_hand = {node: graph.leaf("tape", str(place)) for place, node in enumerate(kept)}
-    if not form.projected and forward[0].op not in ("leaf", "constant"):
+    if not form.projected and forward[0].op != "constant":
         at_hand.setdefault(forward[0], graph.leaf("after", cell.states[0]))
     again = graph.rebuild(wanted, at_hand)
     return Program(

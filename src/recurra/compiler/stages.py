@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -80,7 +81,7 @@ class Stages:
                 body.append(f"sum_{len(sums) - 1} += {value};")
             else:
                 body.append(output.statement.format(value))
-        body += [f"store({self._place(node)}, {_operand(node, whole=True)});" for node in carried]
+        body += [f"store({self._place(node)}, {_as_vector(node)});" for node in carried]
         before = [f"vec sum_{place} = {{0}};" for place in range(len(sums))]
         after = [f"store({to}, load({to}) + sum_{place});" for place, to in enumerate(sums)]
         return _layout(name, self._declared(body + after), before, body, after)
@@ -92,9 +93,9 @@ class Stages:
         for node in ancestors(roots, stop=at_hand | {node for node in self._stages if node.op == "product"}):
             if node.op == "constant":
                 continue
-            kind = "mask" if node.op in CONDITIONS or (node.name or ("",))[0] == "kept" else "vec"
+            kind = "mask" if _is_mask(node) else "vec"
             if node in at_hand:
-                value = f"load({self._place(node)})"
+                value = f"as_mask(load({self._place(node)}))" if _is_mask(node) else f"load({self._place(node)})"
             elif not node.inputs or node.op == "product":
                 value = self._load(node)
             else:
@@ -111,7 +112,7 @@ class Stages:
 
 
 def stage_of(nodes: Sequence[Node]) -> dict[Node, int]:
-    """In which stage each of the nodes, and of what they are made of, can be computed: behind its products' operands."""
+    """In which stage each of the nodes, and of their inputs, can be computed: behind its products' operands."""
     stages: dict[Node, int] = {}
     for node in ancestors(nodes):
         stages[node] = max((stages[one] for one in node.inputs), default=0) + (node.op == "product")
@@ -141,8 +142,22 @@ def _operand(node: Node, *, whole: bool = False) -> str:
     """A value by its name. whole: a constant as a vector, and not as a number."""
     if node.op != "constant":
         return f"v{node.number}"
-    number = f"(real){node.value!r}" if abs(node.value) != float("inf") else f"(real){'-' * (node.value < 0)}INFINITY"
+    number = f"(real){_number(node.value)}"
     return f"all({number})" if whole else f"({number})"
+
+
+def _is_mask(node: Node) -> bool:
+    return node.op in CONDITIONS or (node.name or ("",))[0] == "kept"
+
+
+def _as_vector(node: Node) -> str:
+    return f"as_vec({_operand(node)})" if _is_mask(node) else _operand(node, whole=True)
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "NAN"
+    return repr(value) if math.isfinite(value) else f"{'-' * (value < 0)}INFINITY"
 
 
 def _expression(node: Node) -> str:
@@ -153,7 +168,7 @@ def _expression(node: Node) -> str:
         return f"choose({_operand(condition)}, {_operand(one, whole=True)}, {_operand(other, whole=True)})"
     if node.op in _SIGNS:
         one, other = node.inputs
-        value = f"{_operand(one)} {_SIGNS[node.op]} {_operand(other)}"
+        value = f"{_operand(one, whole=other.op == 'constant')} {_SIGNS[node.op]} {_operand(other)}"
         return f"(mask)({value})" if node.op in CONDITIONS else value
     return f"vec_{node.op}({', '.join(_operand(one, whole=True) for one in node.inputs)})"
 

@@ -74,13 +74,17 @@ class _Tracer:
     def __init__(self, graph: Graph, cell: Cell) -> None:
         self.graph = graph
         self.code: CodeType = _code_of(cell)
+        self.given: dict[str, Node] = {}  # to further projections
 
     def symbol(self, node: Node) -> _Symbol:
         return _Symbol(self, node)
 
     def project(self, gate: str, value: Any) -> _Symbol:
         """u.gate(value)."""
-        return self.symbol(self.graph.product(("u", gate), self.read(value, f"what u.{gate} is given")))
+        node = self.read(value, f"what u.{gate} is given")
+        if self.given.setdefault(gate, node) is not node:
+            raise self.refused(f"u.{gate} is given a second value; its weights multiply one in a step")
+        return self.symbol(self.graph.product(("u", gate), node))
 
     def read(self, value: Any, what: str = "a term") -> Node:
         """The node of a symbol, or of a number."""

@@ -21,8 +21,8 @@ from recurra.compiler.trace import Untraceable
 from recurra.engines import reference
 from recurra.engines.conditions import Conditions
 from recurra.engines.kernel import Gradients, Inputs, bias_gradients, compute, differentiate, tape_width
-from recurra.engines.operator import run_operator
-from recurra.engines.vectors import compute_vectors
+from recurra.engines.operator import number_of, run_operator
+from recurra.engines.vectors import Recipe, compute_vectors, make_recipe
 from recurra.engines.weights import Weights
 from recurra.errors import Notice
 
@@ -45,9 +45,13 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
             return why
     if _is_transformed():
         return "kernels know no transforms of torch.func and no forward mode"
-    if find_compiler() is None:
-        return why_no_compiler()
-    return _untraceable(cell, needs)
+    return _lacking(cell, needs)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _lacking(cell: Cell, needs: frozenset[str]) -> str | None:
+    """What there is not: a compiler, or a graph of the equations."""
+    return why_no_compiler() if find_compiler() is None else _untraceable(cell, needs)
 
 
 @cache
@@ -93,12 +97,27 @@ def run(
     task = _Task(cell, form_of(conditions, weights), conditions, reverse)
     tensors = task.flatten(weights, x, state)
     if torch.compiler.is_compiling():
-        y, *last = run_operator(task.program, task.inputs(tensors), reverse)
+        y, *last = run_operator(_number(cell, tuple(task.form)), task.inputs(tensors), reverse)
     elif torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors):
         y, *last = _Sequence.apply(task, *tensors)  # type: ignore[no-untyped-call]
     else:
-        y, last, _ = compute(task.program, task.inputs(tensors), reverse=reverse, keep=False)
+        y, last, _ = compute(make_program(cell, task.form), task.inputs(tensors), reverse=reverse, keep=False)
     return y, state._make(last)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _number(cell: Cell, form: tuple[Any, ...]) -> int:
+    return number_of(make_program(cell, Form(*form)))  # torch.compile makes no named tuples of constants
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _recipe(cell: Cell, form: tuple[Any, ...]) -> Recipe:
+    return _recipe_of(cell, Form(*form))
+
+
+@cache
+def _recipe_of(cell: Cell, form: Form) -> Recipe:
+    return make_recipe(make_program(cell, form))
 
 
 def advance(
@@ -130,7 +149,11 @@ class _Task:
 
     def __init__(self, cell: Cell, form: Form, conditions: Conditions, reverse: bool) -> None:
         self.cell, self.form, self.conditions, self.reverse = cell, form, conditions, reverse
-        self.program: Program = make_program(cell, form)
+
+    @property
+    def program(self) -> Program:
+        """What is compiled."""
+        return make_program(self.cell, self.form)
 
     def flatten(self, weights: Weights, x: Tensor, state: State) -> list[Tensor | None]:
         """All tensors that may have a derivative: x, the state, where resets go back to, then the weights."""
@@ -145,14 +168,15 @@ class _Task:
         restart = None
         if self.conditions.restart is not None:
             restart, rest = self.cell.by_state(rest[:states]), rest[states:]
-        first, (gain_input, gain_recurrent), vectors = rest[:5], rest[5:7], rest[7:]
-        weights = Weights(*first, vectors=tuple(vectors), input_gain=gain_input, recurrent_gain=gain_recurrent)
+        weight, recurrent, bias, recurrent_bias, projection, gain, recurrent_gain, *vectors = rest
+        weights = Weights(weight, recurrent, bias, recurrent_bias, projection, tuple(vectors), gain, recurrent_gain)
         return weights, x, self.cell.by_state(start), restart
 
     def vectors(self, weights: Weights) -> list[Tensor]:
         """Those of the program."""
         kept = zip(self.cell.states, self.conditions.zoneout or (), strict=False)
-        return compute_vectors(self.program, weights, {name: one for name, one in kept if isinstance(one, float)})
+        shares = {name: one for name, one in kept if isinstance(one, float)}
+        return compute_vectors(_recipe(self.cell, tuple(self.form)), self.cell, weights, shares)
 
     def inputs(self, tensors: Sequence[Tensor | None], vectors: Sequence[Tensor] | None = None) -> Inputs:
         """What the kernel takes. vectors: if they are known already."""

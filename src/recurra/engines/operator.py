@@ -15,7 +15,7 @@ from torch import Tensor
 from recurra.compiler.program import Program
 from recurra.engines.kernel import Inputs, bias_gradients, compute, differentiate, tape_size
 
-__all__ = ["run_operator"]
+__all__ = ["number_of", "run_operator"]
 
 # A program by its number: in one process, and in what torch.compile keeps for it.
 _PROGRAMS: list[Program] = []
@@ -29,21 +29,21 @@ _library = torch.library.Library("recurra", "DEF")
 _library.define(f"sequence({_INPUTS}) -> (Tensor, Tensor[], Tensor)")
 _library.define(
     f"sequence_backward({_INPUTS}, Tensor y, Tensor tape, Tensor? dy, Tensor?[] dlast) "
-    "-> (Tensor, Tensor[], Tensor, Tensor, Tensor, Tensor, Tensor[], Tensor[])"
+    "-> (Tensor, Tensor[], Tensor, Tensor, Tensor, Tensor, Tensor, Tensor[])"
 )
 
 
-def run_operator(program: Program, inputs: Inputs, reverse: bool) -> tuple[Tensor, ...]:
-    """The outputs and the fields of the last state, by the operator."""
-    y, last, _ = torch.ops.recurra.sequence(*inputs, _number(program), reverse)
-    return (y, *last)
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _number(program: Program) -> int:
+def number_of(program: Program) -> int:
+    """The number by which the operators know a program."""
     if program not in _PROGRAMS:
         _PROGRAMS.append(program)
     return _PROGRAMS.index(program)
+
+
+def run_operator(program: int, inputs: Inputs, reverse: bool) -> tuple[Tensor, ...]:
+    """The outputs and the fields of the last state, by the operator."""
+    y, last, _ = torch.ops.recurra.sequence(*inputs, program, reverse)
+    return (y, *last)
 
 
 def _sequence(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:

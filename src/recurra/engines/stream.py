@@ -14,7 +14,7 @@ from recurra.cells import Cell, State
 from recurra.compiler.forms import Form
 from recurra.compiler.library import Call, addresses, get_library, parts_for
 from recurra.compiler.program import make_program
-from recurra.engines.vectors import compute_vectors
+from recurra.engines.vectors import compute_vectors, make_recipe
 from recurra.engines.weights import Weights
 from recurra.errors import RecurraError
 
@@ -56,7 +56,7 @@ class CompiledStream:
         held = [one if one is None else one.detach().contiguous() for one in weights[:5]]
         for name, one in zip(_WEIGHTS, held, strict=True):
             setattr(call, name, 0 if one is None else one.data_ptr())
-        vectors = [one.detach().contiguous() for one in compute_vectors(program, weights, shares)]
+        vectors = [one.detach().contiguous() for one in compute_vectors(make_recipe(program), cell, weights, shares)]
         arrays = [addresses(vectors), addresses([part.contiguous() for part in start])]
         call.vectors, call.start = map(ctypes.addressof, arrays)
         self._functions = library.stream_functions()

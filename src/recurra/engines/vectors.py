@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from recurra.compiler.graph import Node, ancestors
+from recurra.cells import Cell
+from recurra.compiler.graph import ancestors
 from recurra.compiler.program import Program
 from recurra.engines.weights import Weights
 
-__all__ = ["compute_vectors"]
+__all__ = ["Recipe", "compute_vectors", "make_recipe"]
 
 
-def compute_vectors(program: Program, weights: Weights, shares: dict[str, float]) -> list[Tensor]:
-    """Their values, (hidden,) each; differentiable.
+class Recipe(NamedTuple):
+    """How vectors are made, in words and numbers alone, so that torch.compile can follow it.
+
+    steps: (operation, places of its inputs among the steps before, name of a parameter, value of a constant).
+    results: the places of the vectors.
+    layer_norm: whether gains and biases are among the parameters, gate by gate.
+    """
+
+    steps: tuple[tuple[str, tuple[int, ...], str, float], ...]
+    results: tuple[int, ...]
+    layer_norm: bool
+
+
+def make_recipe(program: Program) -> Recipe:
+    """That of a program's vectors."""
+    nodes = list(ancestors(program.vectors))
+    places = {node: place for place, node in enumerate(nodes)}
+    steps = tuple(
+        (node.op, tuple(places[one] for one in node.inputs), node.name[1] if node.name else "", node.value)
+        for node in nodes
+    )
+    return Recipe(steps, tuple(places[node] for node in program.vectors), program.form.layer_norm)
+
+
+def compute_vectors(recipe: Recipe, cell: Cell, weights: Weights, shares: Mapping[str, float]) -> list[Tensor]:
+    """The values of vectors, (hidden,) each; differentiable.
 
     shares: per field of the state, how much of it zoneout keeps, where it keeps a share.
     """
-    if not program.vectors:
+    if not recipe.results:
         return []
-    known = _parameters(program, weights)
-    hidden = len(weights.input) // len(program.cell.gates)
-    known |= {f"share.{state}": weights.input.new_full((hidden,), share) for state, share in shares.items()}
-    values: dict[Node, Tensor | float] = {}
-    for node in ancestors(program.vectors):
-        values[node] = _value(node, [values[one] for one in node.inputs], known)
-    return [_tensor(values[node]) for node in program.vectors]
-
-
-def _value(node: Node, inputs: list[Tensor | float], known: dict[str, Tensor]) -> Tensor | float:
-    if node.op == "constant":
-        return node.value
-    if node.op == "leaf" and node.name is not None:
-        return known[node.name[1]]
-    like = next(value for value in inputs if isinstance(value, Tensor))
-    one, *others = (value if isinstance(value, Tensor) else like.new_tensor(value) for value in inputs)
-    value: Tensor = getattr(torch, node.op)(one, *others)
-    return value
-
-
-def _parameters(program: Program, weights: Weights) -> dict[str, Tensor]:
-    """The cell's vectors, and what layer normalisation needs gate by gate, by their names in the equations."""
-    cell = program.cell
     known = dict(zip(cell.vectors, weights.vectors, strict=True))
-    if not program.form.layer_norm:
-        return known
-    sides = (
-        ("ih", cell.gates, weights.input_gain, weights.input_bias),
-        ("hh", cell.recurrent_gates, weights.recurrent_gain, weights.recurrent_bias),
-    )
-    for side, gates, gain, bias in sides:
-        if gain is None:
-            continue
-        bias = torch.zeros_like(gain) if bias is None else bias
-        for kind, whole in (("gain", gain), ("bias", bias)):
-            rows = whole.unflatten(0, (len(gates), -1)).unbind(0)
-            known |= {f"{kind}_{side}.{gate}": row for gate, row in zip(gates, rows, strict=True)}
-    return known
+    if recipe.layer_norm:
+        known |= _by_gate("ih", cell.gates, weights.input_gain, weights.input_bias)
+        known |= _by_gate("hh", cell.recurrent_gates, weights.recurrent_gain, weights.recurrent_bias)
+    hidden = weights.input.shape[0] // len(cell.gates)
+    known |= {f"share.{state}": weights.input.new_full((hidden,), share) for state, share in shares.items()}
+    values: list[Tensor] = []
+    for op, inputs, name, value in recipe.steps:
+        if op == "constant":
+            values.append(weights.input.new_full((), value))
+        elif name:
+            values.append(known[name])
+        else:
+            values.append(getattr(torch, op)(*[values[place] for place in inputs]))
+    return [values[place] for place in recipe.results]
 
 
-def _tensor(value: Tensor | float) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise AssertionError("a vector is made of parameters")
-    return value
+def _by_gate(side: str, gates: tuple[str, ...], gain: Tensor | None, bias: Tensor | None) -> dict[str, Tensor]:
+    """The gains and biases of one side's projections, by their names in the equations."""
+    if gain is None:
+        return {}
+    bias = torch.zeros_like(gain) if bias is None else bias
+    found: dict[str, Tensor] = {}
+    for kind, whole in (("gain", gain), ("bias", bias)):
+        rows = whole.unflatten(0, (len(gates), -1)).unbind(0)
+        found |= {f"{kind}_{side}.{gate}": row for gate, row in zip(gates, rows, strict=True)}
+    return found

@@ -99,19 +99,22 @@ static void multiply_columns(const real *a, long a_row, long depth, const real *
     }
 }
 
-/* The first columns of a block of rows as far as x makes them, and biases. */
+/* The first columns of one tile as far as rows of x make them, and biases. */
+static void add_inputs(const Call *c, const ForwardWeights *w, const real *x, long x_row, const real *bias, real *pre,
+                       long tile, long rows) {
+    if (X_COUNT)
+        multiply_columns(x, x_row, c->input, w->input, X_COUNT, tile, bias, 0, pre, FIRST_COLUMNS * TILE, rows);
+    if (FIRST_COLUMNS > X_COUNT)
+        for (long row = 0; row < rows; row++)
+            memcpy(pre + (row * FIRST_COLUMNS + X_COUNT) * TILE, bias + X_COUNT * TILE,
+                   (FIRST_COLUMNS - X_COUNT) * TILE * sizeof(real));
+}
+
+/* The same of all tiles, for a block of steps. */
 static void read_inputs(const Call *c, const ForwardWeights *w, const ForwardBuffers *b, long rows) {
-    for (long tile = 0; tile < tiles_of(c); tile++) {
-        real *pre = b->pre + tile * c->block * FIRST_COLUMNS * TILE;
-        const real *bias = w->bias + tile * COLUMNS * TILE;
-        if (X_COUNT)
-            multiply_columns(b->inputs, c->input + ROOM, c->input, w->input, X_COUNT, tile, bias, 0, pre,
-                             FIRST_COLUMNS * TILE, rows);
-        if (FIRST_COLUMNS > X_COUNT)
-            for (long row = 0; row < rows; row++)
-                memcpy(pre + (row * FIRST_COLUMNS + X_COUNT) * TILE, bias + X_COUNT * TILE,
-                       (FIRST_COLUMNS - X_COUNT) * TILE * sizeof(real));
-    }
+    for (long tile = 0; tile < tiles_of(c); tile++)
+        add_inputs(c, w, b->inputs, c->input + ROOM, w->bias + tile * COLUMNS * TILE,
+                   b->pre + tile * c->block * FIRST_COLUMNS * TILE, tile, rows);
 }
 
 /* Rows that begin anew before the step. */
@@ -154,6 +157,29 @@ static void project(const Step *s, const ForwardWeights *w) {
         copy_padded(c->y + (s->t * c->batch + place(c, s->slab, row)) * c->output, s->next + row * s->width, c->output);
 }
 
+/* The first columns of one tile, from x and the output before. */
+static void add_both(const Step *s, const ForwardWeights *w, const real *output, long tile) {
+    const Call *c = s->call;
+    const real *bias = w->bias + tile * COLUMNS * TILE;
+    real *pre = s->pre + tile * s->tile_rows * FIRST_COLUMNS * TILE;
+#if FUSED_WIDTH
+    if (c->input + c->output <= DEPTH) {
+        const Fused f = {.x = s->x, .x_panel = w->input + tile * c->input * X_COUNT * TILE, .x_row = s->x_row,
+                         .x_depth = c->input, .x_step = X_COUNT * TILE, .u = output,
+                         .u_panel = w->recurrent + tile * c->output * U_COUNT * TILE, .u_row = s->width,
+                         .u_depth = c->output, .u_step = U_COUNT * TILE, .bias = bias, .out = pre,
+                         .out_row = FIRST_COLUMNS * TILE};
+        multiply_fused(f, s->rows);
+        return;
+    }
+#endif
+    add_inputs(c, w, s->x, s->x_row, bias, pre, tile, s->rows);
+    pre += U_FIRST * TILE;
+    if (U_COUNT)
+        multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, pre, FIRST_COLUMNS * TILE, pre,
+                         FIRST_COLUMNS * TILE, s->rows);
+}
+
 static void step_forward(Step *s, const ForwardWeights *w, const ForwardBuffers *b) {
     const Call *c = s->call;
     const long tiles = tiles_of(c);
@@ -166,7 +192,8 @@ static void step_forward(Step *s, const ForwardWeights *w, const ForwardBuffers 
 #endif
     for (long tile = 0; tile < tiles; tile++) {
         real *pre = s->pre + (tile * s->tile_rows * FIRST_COLUMNS + U_FIRST) * TILE;
-        if (U_COUNT)
+        if (s->x) add_both(s, w, output, tile);
+        else if (U_COUNT)
             multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, pre, FIRST_COLUMNS * TILE, pre,
                              FIRST_COLUMNS * TILE, s->rows);
         if (!LAYER_NORM) FORWARD[0](s, tile);
@@ -213,6 +240,36 @@ static void begin_states(const Call *c, const Slab *s, const real *const *start,
                                 start[one] + place(c, s, row) * unit_count(c, one), unit_count(c, one));
 }
 
+/* Steps k to end, whose rows all find room in a block; their rows of x lie in b->inputs, their columns in b->pre. */
+static void forward_block(const Call *c, const Slab *s, const ForwardWeights *w, const ForwardBuffers *b, long k, long end,
+                          long wide) {
+    const long stride = s->rows * wide;
+    long done = 0;
+    for (; k < end; k++) {
+        const long t = time_of(c, k);
+        Step step = {.call = c, .slab = s, .t = t, .rows = active_rows(c, s, t), .tile_rows = c->block,
+                     .pre = b->pre + done * FIRST_COLUMNS * TILE, .work = b->work, .tape = tape_of(c, s, k),
+                     .state = b->states + (k & 1) * STATES * stride, .next = b->states + (~k & 1) * STATES * stride,
+                     .state_stride = stride, .width = wide, .vectors = w->vectors, .thin = b->thin,
+                     .operands = b->operands, .full = b->full,
+                     .spread = LAYER_NORM && c->tape ? taped_spread(c, s, k) : b->spread};
+        if (reads_stepwise(c)) { /* x as it lies, unless rows change places */
+            step.pre = b->pre;
+            step.tile_rows = STAGES == 1 ? 0 : s->rows; /* one tile after the other in the same place, which stays in cache */
+            step.x = c->order ? b->inputs : c->x + t * c->x_time + s->first * c->x_batch;
+            step.x_row = c->order ? c->input + ROOM : c->x_batch;
+            if (c->order) gather(c, s, t, step.rows, b->inputs, c->input + ROOM);
+        }
+#if LAYER_NORM
+        if (X_COUNT)
+            normalise(c, step.pre, c->block * FIRST_COLUMNS * TILE, FIRST_COLUMNS * TILE, step.rows, X_COUNT, step.spread,
+                      COLUMNS);
+#endif
+        step_forward(&step, w, b);
+        done += step.rows;
+    }
+}
+
 static void forward_slab(const Call *c, const Slab *s, const ForwardWeights *w, const ForwardBuffers *b) {
     const long tiles = tiles_of(c), wide = width_of(c, 0) > tiles * TILE ? width_of(c, 0) : tiles * TILE;
     const long stride = s->rows * wide;
@@ -220,33 +277,19 @@ static void forward_slab(const Call *c, const Slab *s, const ForwardWeights *w, 
     if (THINNED)
         for (long row = 0; row < s->rows; row++)
             copy_padded(b->thin + row * wide, c->thin + place(c, s, row) * c->output, c->output);
-    for (long k = 0, end; k < c->time; k = end) {
-        long rows = 0;
-        for (end = k; end < c->time; end++) {
-            const long more = active_rows(c, s, time_of(c, end));
-            if (rows + more > c->block) break;
-            gather(c, s, time_of(c, end), more, b->inputs + rows * (c->input + ROOM), c->input + ROOM);
-            rows += more;
+    if (reads_stepwise(c)) forward_block(c, s, w, b, 0, c->time, wide);
+    else
+        for (long k = 0, end; k < c->time; k = end) {
+            long rows = 0;
+            for (end = k; end < c->time; end++) {
+                const long more = active_rows(c, s, time_of(c, end));
+                if (rows + more > c->block) break;
+                gather(c, s, time_of(c, end), more, b->inputs + rows * (c->input + ROOM), c->input + ROOM);
+                rows += more;
+            }
+            read_inputs(c, w, b, rows);
+            forward_block(c, s, w, b, k, end, wide);
         }
-        read_inputs(c, w, b, rows);
-        long done = 0;
-        for (long now = k; now < end; now++) {
-            const long t = time_of(c, now);
-            Step step = {.call = c, .slab = s, .t = t, .rows = active_rows(c, s, t), .tile_rows = c->block,
-                         .pre = b->pre + done * FIRST_COLUMNS * TILE, .work = b->work, .tape = tape_of(c, s, now),
-                         .state = b->states + (now & 1) * STATES * stride, .next = b->states + (~now & 1) * STATES * stride,
-                         .state_stride = stride, .width = wide, .vectors = w->vectors, .thin = b->thin,
-                         .operands = b->operands, .full = b->full,
-                         .spread = LAYER_NORM && c->tape ? taped_spread(c, s, now) : b->spread};
-#if LAYER_NORM
-            if (X_COUNT)
-                normalise(c, step.pre, c->block * FIRST_COLUMNS * TILE, FIRST_COLUMNS * TILE, step.rows, X_COUNT, step.spread,
-                          COLUMNS);
-#endif
-            step_forward(&step, w, b);
-            done += step.rows;
-        }
-    }
     for (long row = 0; row < s->rows; row++) {
         const long taken = c->reverse ? c->time : length_of(c, s, row);
         for (int one = 0; one < STATES; one++)

@@ -178,7 +178,7 @@ static const real ATANH[] = {0.6666666666666652,
 
 /* f - log(1 + f) for -0.3 < f <= 1: with s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - s f + s^3 (2/3 + ...). */
 INLINE vec log1p_defect(vec f) {
-    vec s = divide(f, f + all(2)), square = s * s, half = all(0.5) * f * f;
+    vec s = f / (f + all(2)), square = s * s, half = all(0.5) * f * f;
     return half - s * (half + square * polynomial(square, ATANH, ATANH_DEGREE));
 }
 

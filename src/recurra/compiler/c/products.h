@@ -7,27 +7,31 @@
  * it, nor on how many threads share them. */
 
 #if REGISTERS == 32
-enum { PANEL = 4, BLOCK = 8 };
+#define PANEL 4
+#define BLOCK 8
 #else
-enum { PANEL = 2, BLOCK = 6 };
+#define PANEL 2
+#define BLOCK 6
 #endif
 
 /* a: its rows are a_row apart; the depth comes in `segments` of `depth` steps, which begin a_segment apart.
  * b: the vectors of a step stand side by side, those of the next one b_step further on.
+ * ahead: what is read soon, laid out as b: one cache line of each step is called into the cache.
  * init: rows init_row apart, 0 for one row of all; NULL for zeros. It may be out itself. */
 typedef void product(const real *a, long a_row, long a_segment, long segments, long depth, const real *b, long b_step,
-                     const real *init, long init_row, real *out, long out_row);
+                     const real *ahead, const real *init, long init_row, real *out, long out_row);
 
 #define DEFINE_PRODUCT(NAME, ROWS, WIDTH, A_ROW, A_STEP)                                                               \
     static void NAME(const real *a, long a_row, long a_segment, long segments, long depth, const real *b, long b_step, \
-                     const real *init, long init_row, real *out, long out_row) {                                       \
+                     const real *ahead, const real *init, long init_row, real *out, long out_row) {                    \
         vec sums[ROWS][WIDTH];                                                                                         \
         _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)                                                         \
             _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++)                                                    \
                 sums[r][v] = init ? load(init + r * init_row + v * LANES) : (vec){0};                                  \
         for (long segment = 0; segment < segments; segment++) {                                                        \
             const real *at = a + segment * a_segment;                                                                  \
-            for (long k = 0; k < depth; k++, at += A_STEP, b += b_step) {                                              \
+            for (long k = 0; k < depth; k++, at += A_STEP, b += b_step, ahead += b_step) {                             \
+                __builtin_prefetch(ahead, 0, 2);                                                                       \
                 vec panel[WIDTH];                                                                                      \
                 _Pragma("GCC unroll 4") for (int v = 0; v < WIDTH; v++) panel[v] = load(b + v * LANES);                \
                 _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) {                                               \
@@ -93,19 +97,37 @@ typedef struct {
     long rows, width; /* width in vectors, at most PANEL */
 } Product;
 
-INLINE void multiply_with(product *const table[PANEL][BLOCK], const Product *p, long a_next) {
-    const long blocks = (p->rows + HEIGHT[p->width - 1] - 1) / HEIGHT[p->width - 1];
+/* Steps of the depth whose part of a panel stays in the first cache while all rows pass. */
+enum { DEPTH = (REGISTERS == 32 ? 32768 : 24576) / (PANEL * VECTOR_BYTES) };
+
+INLINE void multiply_rows(product *const table[PANEL][BLOCK], const Product *p, long a_next) {
+    const int highest = HEIGHT[p->width - 1];
+    const long blocks = (p->rows + highest - 1) / highest, panel = p->segments * p->depth * p->b_step;
     for (long block = 0, row = 0; block < blocks; block++) { /* spread evenly: no block is much lower than the others */
         const long height = (p->rows - row + blocks - block - 1) / (blocks - block);
+        const real *ahead = p->b + (block < p->width ? panel + block * LANES : 0); /* of what follows, a line a block */
         table[p->width - 1][height - 1](
-            p->a + row * a_next, p->a_row, p->a_segment, p->segments, p->depth, p->b, p->b_step,
+            p->a + row * a_next, p->a_row, p->a_segment, p->segments, p->depth, p->b, p->b_step, ahead,
             p->init ? p->init + row * p->init_row : NULL, p->init_row, p->out + row * p->out_row, p->out_row);
         row += height;
     }
 }
 
+INLINE void multiply_with(product *const table[PANEL][BLOCK], const Product *p, long a_next, long a_step) {
+    const long size = p->segments > 1 ? (p->depth < DEPTH ? DEPTH / p->depth : 1) : DEPTH;
+    const long whole = p->segments > 1 ? p->segments : p->depth;
+    for (long begin = 0; begin < whole; begin += size) {
+        const long count = whole - begin < size ? whole - begin : size;
+        Product part = *p;
+        if (p->segments > 1) part.segments = count, part.a += begin * p->a_segment, part.b += begin * p->depth * p->b_step;
+        else part.depth = count, part.a += begin * a_step, part.b += begin * p->b_step;
+        if (begin) part.init = p->out, part.init_row = p->out_row;
+        multiply_rows(table, &part, a_next);
+    }
+}
+
 /* Rows of a lie a_row apart. */
-static void multiply(const Product *p) { multiply_with(BY_ROWS, p, p->a_row); }
+static void multiply(const Product *p) { multiply_with(BY_ROWS, p, p->a_row, 1); }
 
 /* Rows of a lie side by side, steps of the depth a_row apart: what sums gradients of weights over time. */
-static void multiply_steps(const Product *p) { multiply_with(BY_STEPS, p, 1); }
+static void multiply_steps(const Product *p) { multiply_with(BY_STEPS, p, 1, p->a_row); }

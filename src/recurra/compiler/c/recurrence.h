@@ -213,13 +213,6 @@ static void gather(const Call *c, const Slab *s, long t, long rows, real *to, lo
         copy_padded(to + row * apart, c->x + t * c->x_time + place(c, s, row) * c->x_batch, c->input);
 }
 
-/* The first `left` lanes. */
-INLINE mask first_lanes(long left) {
-    mask found;
-    for (int lane = 0; lane < LANES; lane++) found[lane] = lane < left ? -1 : 0;
-    return found;
-}
-
 /* Per lane whether the byte is not 0. */
 INLINE mask load_mask(const uint8_t *from, long count) {
     mask found = {0};
@@ -233,6 +226,8 @@ typedef struct {
     const Slab *slab;
     long t, rows;          /* rows: those that have the step */
     long tile_rows;        /* rows of pre and of gradients between tiles */
+    const real *x;         /* rows of x, x_row apart, if they are still to be multiplied */
+    long x_row;
     real *pre;             /* the first columns, at the step's first row */
     real *work, *tape;     /* further columns and what later stages need; what the way back needs */
     const real *state;     /* before the step; the way back: gradient of the state after it */
@@ -269,7 +264,7 @@ static void normalise(const Call *c, real *columns, long tile_stride, long row_s
             const real mean = sum(total) / (real)hidden;
             for (long tile = 0; tile < tiles; tile++)
                 for (long unit = 0; unit < TILE; unit += LANES) {
-                    const vec keep = as_vec(first_lanes(hidden - tile * TILE - unit));
+                    const vec keep = as_vec(leading(hidden - tile * TILE - unit));
                     const vec centred = load(at + tile * tile_stride + unit) - mean;
                     const vec inside = as_vec(as_mask(centred) & as_mask(keep));
                     squares += inside * inside;
@@ -304,7 +299,7 @@ static void denormalise(const Step *s, int column, int taped) {
         for (long tile = 0; tile < tiles; tile++)
             for (long unit = 0; unit < TILE; unit += LANES) {
                 const vec d = load(at + tile * stride + unit), v = load(normal + tile * taped_stride + unit);
-                const mask keep = first_lanes(hidden - tile * TILE - unit);
+                const mask keep = leading(hidden - tile * TILE - unit);
                 store(at + tile * stride + unit, as_vec(as_mask((d - mean - v * slope) * inverse) & keep));
             }
     }

@@ -153,12 +153,15 @@ EXPORT void recurra_stream_step(Stream *s) {
     const long stride = c->batch * s->wide, half = s->taken & 1;
     const ForwardBuffers *b = &s->buffers;
     const unsigned before = flush_denormals();
-    gather(c, &s->slab, 0, c->batch, b->inputs, c->input + ROOM);
-    read_inputs(c, &s->weights, b, c->batch);
+    if (!reads_stepwise(c)) {
+        gather(c, &s->slab, 0, c->batch, b->inputs, c->input + ROOM);
+        read_inputs(c, &s->weights, b, c->batch);
+    }
     Step step = {.call = c, .slab = &s->slab, .rows = c->batch, .tile_rows = c->block, .pre = b->pre, .work = b->work,
                  .state = b->states + half * STATES * stride, .next = b->states + !half * STATES * stride,
                  .state_stride = stride, .width = s->wide, .vectors = s->weights.vectors, .thin = b->thin,
-                 .operands = b->operands, .full = b->full, .spread = b->spread};
+                 .operands = b->operands, .full = b->full, .spread = b->spread,
+                 .x = reads_stepwise(c) ? c->x : NULL, .x_row = c->x_batch};
 #if LAYER_NORM
     if (X_COUNT)
         normalise(c, step.pre, c->block * FIRST_COLUMNS * TILE, FIRST_COLUMNS * TILE, step.rows, X_COUNT, step.spread, COLUMNS);
