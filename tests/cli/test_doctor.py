@@ -33,7 +33,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def self_test(monkeypatch):
     """Says what the self-test finds: rows, or an error; two good rows if it is not called."""
-    module = types.ModuleType("recurra.compiler.selftest")
+    module = types.ModuleType("recurra.engines.selftest")
     module.__spec__ = ModuleSpec(module.__name__, None)
     monkeypatch.setitem(sys.modules, module.__name__, module)
 

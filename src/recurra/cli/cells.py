@@ -14,6 +14,7 @@ __all__ = ["cells"]
 Name = Annotated[str | None, typer.Argument(metavar="[CELL]", help="Show this one with its equations.")]
 InputSize = Annotated[int, typer.Option(min=1, help="Features, for counting parameters.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a page of all equations, as docs/cells.md is.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Show what the compiler makes of the cell.")]
 HiddenSize = Annotated[int, typer.Option(min=1, help="Units, for counting parameters.")]
 
 
@@ -22,6 +23,7 @@ def cells(
     input_size: InputSize = 32,
     hidden_size: HiddenSize = 64,
     markdown: Markdown = False,
+    explain: Explain = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -34,6 +36,9 @@ def cells(
     from recurra.cli.console import output, print_json
 
     names = list_cells() if name is None else [name]
+    if explain:
+        _explain([get_cell(one) for one in names], json)
+        return
     rows = [_describe(get_cell(one), input_size, hidden_size) for one in names]
     if json:
         print_json(rows)
@@ -50,6 +55,20 @@ def cells(
             "with convolutions for its products: ConvLSTM, ConvGRU and ConvRecurrent of recurra.nn.",
             markup=False,
         )
+
+
+def _explain(cells: list[Any], json: bool) -> None:
+    """What the compiler makes of them."""
+    from recurra.cli.console import output, print_json
+    from recurra.compiler.describe import describe
+    from recurra.compiler.program import make_program
+
+    texts = {cell.name: describe(make_program(cell)) for cell in cells}
+    if json:
+        print_json(texts)
+        return
+    for name, text in texts.items():
+        output().print(f"{name}\n{text}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _describe(cell: Any, input_size: int, hidden_size: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ __all__ = ["doctor"]
 
 ClearCache = Annotated[bool, typer.Option("--clear-cache", help="Delete the built libraries, and do nothing else.")]
 
-_SELF_TEST = "recurra.compiler.selftest"
+_SELF_TEST = "recurra.engines.selftest"
 _VECTORS = {"avx2": "avx2", "fma": "fma", "avx512f": "avx512f", "neon": "neon", "asimd": "neon"}
 
 

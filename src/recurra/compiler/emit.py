@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, partial
 from importlib.resources import files
 
@@ -9,19 +10,26 @@ from recurra.compiler.graph import Node
 from recurra.compiler.program import Program
 from recurra.compiler.stages import Output, Stages
 
-__all__ = ["emit", "fixed_text"]
+__all__ = ["emit", "emit_products", "fixed_text"]
 
 
-def emit(program: Program, *, bits: int, parts: int = 1) -> str:
+def emit_products(bits: int) -> str:
+    """The source of a library with the products that all programs share."""
+    return "\n".join([f"#define REAL_BITS {bits}\n", fixed_text("vectors.h"), fixed_text("products.h")])
+
+
+def emit(program: Program, *, bits: int, parts: int = 1, whole: bool = True) -> str:
     """The source of a library with the functions `forward`, `backward` and `tape_size`.
 
     bits: of its numbers, 32 or 64.
     parts: vectors of one column in a tile; wider tiles suit cells of few columns and many units.
+    whole: with the products; else `recurra_link` must be given those of `emit_products` before anything else is called.
     """
     forward, backward = _forward_stages(program), _backward_stages(program)
     pieces = [
-        f"/* {program.cell.name}: written by recurra from its equations. */\n",
+        f"/* {re.sub('[^0-9A-Za-z_.-]', '_', program.cell.name)}: written by recurra from its equations. */\n",
         f"#define REAL_BITS {bits}\n",
+        "" if whole else "#define PRODUCTS_APART\n",
         fixed_text("vectors.h"),
         fixed_text("functions.h"),
         fixed_text("products.h"),

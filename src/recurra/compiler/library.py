@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.compiler.build import load_library
-from recurra.compiler.emit import emit
+from recurra.compiler.emit import emit, emit_products
 from recurra.compiler.processor import processor
 from recurra.compiler.program import Program
 from recurra.errors import RecurraError
@@ -71,8 +71,11 @@ class Library:
     """The functions of one program, for numbers of so many bits."""
 
     def __init__(self, program: Program, *, bits: int, parts: int) -> None:
-        source = emit(program, bits=bits, parts=parts)
+        source = emit(program, bits=bits, parts=parts, whole=False)
         self._loaded = load_library(source, f"{program.cell.name}{bits}")
+        products = load_library(emit_products(bits), f"products{bits}").recurra_products
+        products.restype = ctypes.c_void_p
+        self._function("link", None, arguments=2)(products(0), products(1))
         results = {
             "forward": ctypes.c_int,
             "backward": ctypes.c_int,

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from recurra.compiler.graph import CONDITIONS, Node, ancestors
 
-__all__ = ["choose_kept"]
+__all__ = ["choose_kept", "costs_of"]
 
 # In the time of an addition. To write and read a number costs more than it seems: the tape is as long as the sequence.
 _KEEP = 20
@@ -63,6 +63,12 @@ def choose_kept(
                     network.implies(index, place[one])
     had, again_too = network.cheapest()
     return [node for node, index in place.items() if index in had and index not in again_too]
+
+
+def costs_of() -> str:
+    """The costs that the choice is made by, in words."""
+    words = ", ".join(f"{op} {cost}" for op, cost in _COSTS.items())
+    return f"to keep a number costs as much as {_KEEP} additions; {words}; others 1"
 
 
 def _at_hand(node: Node, is_free: Callable[[Node], bool]) -> bool:

@@ -11,14 +11,13 @@ from typing import NamedTuple
 import torch
 
 from recurra.cells import Cell
-from recurra.engines import compiled, native, reference
+from recurra.engines import compiled, native, reference, scan
 from recurra.errors import ArgumentError, nearest
 
 __all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "tape"]
 
 # From the fastest to the one that runs anything. Each module has run(...), advance(...) and refusal(cell, needs).
-_ENGINES: dict[str, ModuleType] = {"compiled": compiled, "torch": native, "reference": reference}
-_NOT_BUILT = ("scan",)
+_ENGINES: dict[str, ModuleType] = {"compiled": compiled, "torch": native, "scan": scan, "reference": reference}
 _wanted: ContextVar[str] = ContextVar("recurra_engine", default="auto")
 
 
@@ -32,8 +31,9 @@ class Choice(NamedTuple):
 def engine(name: str) -> AbstractContextManager[None]:
     """Ask for an engine by name, inside a `with`; this thread or task only.
 
-    name: "auto" (the fastest that can run the cell), "torch" (torch's own kernels), "reference" (the plain loop). What
-        torch.compile has compiled keeps the engine that was asked for then.
+    name: "auto" (the fastest that can run the cell), "compiled" (kernels made from the equations), "torch" (torch's own
+        kernels), "scan" (all steps at once, for recurrences that are linear in their state), "reference" (the plain
+        loop). What torch.compile has compiled keeps the engine that was asked for then.
     Raises ArgumentError for another name; a layer whose cell the engine cannot run raises it when called.
 
     >>> from recurra.cells import get_cell
@@ -99,8 +99,6 @@ def asked_for() -> str:
 
 
 def _check(name: str) -> None:
-    if name in _NOT_BUILT:
-        raise ArgumentError(f"engine {name!r} is planned and not built yet; use 'auto', 'torch' or 'reference'")
     known = ["auto", *_ENGINES]
     if name not in known:
         raise ArgumentError(f"engine {name!r} is unknown; {nearest(str(name), known)} All: {', '.join(known)}")

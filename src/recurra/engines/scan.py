@@ -1,41 +1,46 @@
-"""Recurrences that are linear in their state, all steps at once: a blocked parallel scan, in torch's own operations.
+"""Recurrences that are linear in their state, all steps at once: a blocked parallel scan in torch's own operations.
 
 It needs no compiler, runs on any device and in any floating-point type, and is differentiable as often as one likes.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.cells import Cell, State
-from recurra.compiler.graph import Node, ancestors
-from recurra.compiler.linear import NotLinear, linear_form
+from recurra.compiler.linear import LinearForm, NotLinear, linear_form
 from recurra.compiler.trace import Untraceable
+from recurra.engines.blocks import is_watched, states_before
 from recurra.engines.conditions import Conditions
-from recurra.engines.linear import Matrix, scan, states_before
+from recurra.engines.linear import LinearRecurrence
 from recurra.engines.reference import _Projection
 from recurra.engines.weights import Weights
 
 __all__ = ["advance", "refusal", "run"]
 
-_Value = Tensor | float
-_Recurrence = tuple[Matrix, Sequence[Tensor]]
+_SEGMENT = 1 << 19  # numbers of a value that a processor's cache still holds
 
 
 def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     """Why this engine cannot run the cell; None if it can."""
+    why: str | None = _refusal(cell, "projection" in needs)
+    return why
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _refusal(cell: Cell, projected: bool) -> str | None:
     try:
         form = linear_form(cell)
     except (NotLinear, Untraceable) as why:
         return str(why)
-    if "projection" in needs and cell.states[0] in form.memory:
+    if projected and cell.states[0] in form.memory:
         return f"the equations read s.{cell.states[0]} unit by unit, and a projected output has other units"
     return None
 
@@ -49,8 +54,21 @@ def run(
     *,
     reverse: bool = False,
 ) -> tuple[Tensor, State]:
-    """One layer in one direction, all steps at once: arguments and results are those of `reference.run`."""
-    return _Passage(cell, weights, x, state, conditions, reverse).run()
+    """One layer in one direction: arguments and results are those of `reference.run`.
+
+    On a CPU it goes through time in segments, for memory that a processor's cache does not hold costs more than what is
+    computed in it.
+    """
+    layer = _Layer.of(cell, weights)
+    step = math.prod((x.shape[1], layer.hidden, *x.shape[3:]))
+    steps = max(1, _SEGMENT // max(1, step)) if x.device.type == "cpu" and not is_watched() else len(x)
+    parts = list(zip(range(0, len(x), steps), x.split(steps), strict=True))
+    outputs = []
+    for start, part in reversed(parts) if reverse else parts:
+        within = conditions if len(parts) == 1 else conditions.between(start, start + len(part))
+        y, state = _Passage(layer, part, state, within, reverse).run()
+        outputs.append(y)
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs[::-1] if reverse else outputs), state
 
 
 def advance(
@@ -64,180 +82,170 @@ def advance(
     return run(cell, weights, x_t.unsqueeze(0), state, conditions)[1]
 
 
-class _Passage:
-    """One layer in one direction. Values are (time, batch, unit, ...), or of size 1 where they are the same."""
+class _Layer(NamedTuple):
+    """What is the same for every segment.
 
-    def __init__(
-        self, cell: Cell, weights: Weights, x: Tensor, state: State, conditions: Conditions, reverse: bool
-    ) -> None:
-        self.cell, self.weights, self.start, self.conditions, self.reverse = cell, weights, state, conditions, reverse
-        self.form, self.spatial = linear_form(cell), x.dim() - 3
-        self.shape = (*x.shape[:2], len(weights.input) // len(cell.gates), *x.shape[3:])
+    gates: the projection of each gate, by its name in the equations, ("x", gate) or ("u", gate).
+    vectors: by name. projection: of the output, if there is any.
+    """
+
+    cell: Cell
+    form: LinearForm
+    hidden: int
+    gates: Mapping[tuple[str, str], _Projection]
+    vectors: Mapping[str, Tensor]
+    projection: Tensor | None
+
+    @classmethod
+    def of(cls, cell: Cell, weights: Weights) -> _Layer:
+        """That of a cell with its weights."""
+        gates = _by_gate("x", cell.gates, weights.input, weights.input_bias, weights.input_gain)
+        if weights.recurrent is not None:
+            again = weights.recurrent, weights.recurrent_bias, weights.recurrent_gain
+            gates |= _by_gate("u", cell.recurrent_gates, *again)
+        vectors = dict(zip(cell.vectors, weights.vectors, strict=True))
+        return cls(cell, _form(cell), len(weights.input) // len(cell.gates), gates, vectors, weights.projection)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _form(cell: Cell) -> LinearForm:
+    return linear_form(cell)
+
+
+def _by_gate(
+    kind: str, gates: Sequence[str], weight: Tensor, bias: Tensor | None, gain: Tensor | None
+) -> dict[tuple[str, str], _Projection]:
+    rows = [[None] * len(gates) if one is None else one.chunk(len(gates)) for one in (weight, bias, gain)]
+    return {(kind, gate): _Projection(1, *parts) for gate, *parts in zip(gates, *rows, strict=True)}
+
+
+class _Passage:
+    """One layer in one direction over a segment. Values are (time, batch, unit, ...), or of size 1 where they are the
+    same; each is computed when it is asked for, once."""
+
+    def __init__(self, layer: _Layer, x: Tensor, state: State, conditions: Conditions, reverse: bool) -> None:
+        self.layer, self.start, self.conditions, self.reverse = layer, state, conditions, reverse
+        self.spatial = x.dim() - 3
+        self.shape = (*x.shape[:2], layer.hidden, *x.shape[3:])
         alive = conditions.alive(len(x), x.device)
-        self.alive = None if alive is None else self._widen(alive)
+        self.alive = None if alive is None else self._widened(alive)
         self.x = x if self.alive is None else torch.where(self.alive, x, 0)  # 0 * NaN is NaN
-        self.values: dict[Node, _Value] = {}
+        self.resets = None if conditions.resets is None else self._widened(conditions.resets)
+        self.kept: State = layer.cell.by_state(conditions.zoneout or [None] * len(layer.cell.states))
+        self.values: dict[int, Tensor | float] = {}
+        matrix = {(row, column): self._tensor(place) for row, column, place in layer.form.matrix}
+        self.memory = LinearRecurrence(matrix, [self._full(place) for place in layer.form.offsets])
+        self.found: dict[str, tuple[Tensor, Tensor]] = {}
 
     def run(self) -> tuple[Tensor, State]:
-        """The outputs and the last state."""
-        form = self.form
-        self._evaluate([*form.matrix.values(), *form.offsets])
-        matrix = {place: self._tensor(node) for place, node in form.matrix.items()}
-        offsets = [self._tensor(node).expand(self.shape) for node in form.offsets]
-        found = self._scan(form.memory, matrix, offsets)
-        if form.outputs:
-            self._remember((matrix, offsets), {field: after for field, (after, _) in found.items()})
-            self._evaluate(form.outputs.values())
-            found |= {field: self._output(field, node) for field, node in form.outputs.items()}
-        y = found[self.cell.states[0]][0]
-        last = self.cell.by_state(found[field][1] for field in self.cell.states)
-        return (y if self.alive is None else torch.where(self.alive, y, 0)), last
+        """The outputs, and the state after the last step taken."""
+        if self.layer.form.memory:
+            self._follow(self.memory, self.layer.form.memory)
+        for field, place in self.layer.form.outputs:
+            self._add_output(field, self._full(place))
+        states = self.layer.cell.states
+        y, last = self.found[states[0]][0], self.layer.cell.by_state(self.found[field][1] for field in states)
+        return y if self.alive is None else torch.where(self.alive, y, 0), last
 
-    def _scan(
-        self, fields: Sequence[str], matrix: Matrix, offsets: Sequence[Tensor]
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """What a recurrence makes of some fields under all conditions: after each step, and after the last."""
-        start = self._of(self.start, fields)
-        matrix, offsets = _kept((matrix, offsets), self._of(self._zoneout(), fields))
-        resets, restart = self.conditions.resets, self.conditions.restart
-        if resets is not None and restart is not None:
-            matrix, offsets = _begun_anew((matrix, offsets), self._widen(resets), self._of(restart, fields))
+    def _follow(self, recurrence: LinearRecurrence, fields: Sequence[str]) -> None:
+        """Find what a recurrence makes of fields under all conditions: after each step, and after the last."""
+        recurrence = recurrence.keep(_fields(self.kept, fields))
+        restart = self.conditions.restart
+        if self.resets is not None and restart is not None:
+            recurrence = recurrence.begin_anew(self.resets, _fields(restart, fields))
         if self.alive is not None:
-            matrix, offsets = _kept((matrix, offsets), [~self.alive] * len(fields))
-        dtype = reduce(torch.promote_types, [one.dtype for one in (*matrix.values(), *offsets, *start)])
-        matrix = {place: part.to(dtype) for place, part in matrix.items()}
-        after, last = scan(
-            matrix, [one.to(dtype) for one in offsets], [one.to(dtype) for one in start], reverse=self.reverse
-        )
-        return dict(zip(fields, zip(after, last, strict=True), strict=True))
+            recurrence = recurrence.keep([~self.alive] * len(fields))
+        after, last = recurrence.run(_fields(self.start, fields), reverse=self.reverse)
+        self.found |= zip(fields, zip(after, last, strict=True), strict=True)
 
-    def _zoneout(self) -> State:
-        return self.cell.by_state(self.conditions.zoneout or [None] * len(self.cell.states))
-
-    def _of(self, state: State, fields: Iterable[str]) -> list[Any]:
-        return [getattr(state, field) for field in fields]
-
-    def _remember(self, raw: _Recurrence, after: Mapping[str, Tensor]) -> None:
-        """Let outputs know of the memory before each step, and after it as the equations have it."""
-        graph_leaves = {node.name: node for node in ancestors(self.form.outputs.values()) if node.op == "leaf"}
-        zoned = any(one is not None for one in self._of(self._zoneout(), after))
-        if zoned or any(("s", field) in graph_leaves for field in after):
-            resets, restart = self.conditions.resets, self.conditions.restart
-            before = {}
-            for field, states in after.items():
-                shifted = states_before(states, getattr(self.start, field).to(states.dtype), reverse=self.reverse)
-                if resets is not None and restart is not None:
-                    shifted = torch.where(self._widen(resets), getattr(restart, field), shifted)
-                before[field] = shifted
-            if zoned:
-                after = dict(zip(after, _stepped(raw, list(before.values()))))
-            for field, value in before.items():
-                if ("s", field) in graph_leaves:
-                    self.values[graph_leaves["s", field]] = value
-        for field, value in after.items():
-            if ("after", field) in graph_leaves:
-                self.values[graph_leaves["after", field]] = value
-
-    def _output(self, field: str, node: Node) -> tuple[Tensor, Tensor]:
-        """A field that no step reads: after each step, and after the last."""
-        value = self._tensor(node).expand(self.shape)
-        if field == self.cell.states[0] and self.weights.projection is not None:
-            value = F.linear(value, self.weights.projection)
-        if getattr(self._zoneout(), field) is not None:
-            return self._scan([field], {}, [value])[field]
-        return value, self._at_end(value, getattr(self.start, field))
+    def _add_output(self, field: str, value: Tensor) -> None:
+        """Find a field that no step reads."""
+        if field == self.layer.cell.states[0] and self.layer.projection is not None:
+            value = F.linear(value, self.layer.projection)
+        if getattr(self.kept, field) is None:
+            self.found[field] = value, self._at_end(value, getattr(self.start, field))
+        else:
+            self._follow(LinearRecurrence({}, [value]), [field])
 
     def _at_end(self, value: Tensor, start: Tensor) -> Tensor:
-        """After the last step of each row; where it has none, what it began with."""
+        """A value at the last step that each row takes; where it takes none, what it began with."""
         lengths = self.conditions.lengths
-        if self.alive is None or lengths is None:
+        if lengths is None:
             return value[0 if self.reverse else -1]
-        lengths = lengths.to(value.device).view(1, -1, *[1] * (value.dim() - 2))
+        lengths = lengths.to(value.device).view(-1, *[1] * (value.dim() - 2))
         place = torch.zeros_like(lengths) if self.reverse else (lengths - 1).clamp(min=0)
-        return torch.where(lengths[0] > 0, value.gather(0, place.expand(1, *value.shape[1:]))[0], start)
+        return torch.where(lengths > 0, value.gather(0, place.expand(1, *value.shape[1:]))[0], start)
 
-    def _evaluate(self, nodes: Iterable[Node]) -> None:
-        for node in ancestors(nodes, stop=set(self.values)):
-            if node not in self.values:
-                self.values[node] = self._value(node)
+    def _value(self, place: int) -> Tensor | float:
+        """The value at a place among the operations."""
+        if place not in self.values:
+            self.values[place] = self._compute(*self.layer.form.operations[place])
+        return self.values[place]
 
-    def _value(self, node: Node) -> _Value:
-        if node.op == "constant":
-            return node.value
-        if node.op == "leaf" and node.name is not None:
-            return self._leaf(*node.name)
-        if node.op == "product" and node.name is not None:
-            return self._product(node.name[1], self._tensor(node.inputs[0]).expand(self.shape))
-        inputs = [self.values[one] for one in node.inputs]
-        if node.op in _OPERATORS:
-            return _OPERATORS[node.op](*inputs)
-        tensors = [one if isinstance(one, Tensor) else self.x.new_full((), one) for one in inputs]
-        found: Tensor = getattr(torch, node.op)(*tensors)
-        return found
+    def _compute(self, op: str, inputs: tuple[int, ...], name: tuple[str, str], number: float) -> Tensor | float:
+        if op == "constant":
+            return number
+        if op == "leaf":
+            return self._leaf(*name)
+        if op == "product":
+            thin, value = self.conditions.dropout, self._full(inputs[0])
+            return self._projected(self.layer.gates[name], value if thin is None else value * thin)
+        values = [self._value(one) for one in inputs]
+        if op in _OPERATORS:
+            return _OPERATORS[op](*values)  # type: ignore[no-any-return]
+        return getattr(torch, op)(*map(self._as_tensor, values))  # type: ignore[no-any-return]
 
-    def _leaf(self, kind: str, word: str) -> _Value:
-        cell, weights, gaps = self.cell, self.weights, self.conditions.gaps
-        if kind == "x":
-            whole = _Projection(len(cell.gates), weights.input, weights.input_bias, weights.input_gain)
-            return self._projected(whole, cell.gates.index(word), self.x)
-        if kind == "p":
-            vector = weights.vectors[list(cell.vectors).index(word)]
-            return vector.view(1, 1, -1, *[1] * self.spatial)
-        return 1.0 if gaps is None else self._widen(gaps).to(self.x.dtype)
+    def _leaf(self, kind: str, word: str) -> Tensor | float:
+        match kind:
+            case "x":
+                return self._projected(self.layer.gates["x", word], self.x)
+            case "p":
+                return self.layer.vectors[word].view(1, 1, -1, *[1] * self.spatial)
+            case "s":
+                return self._before(word)
+            case "after":
+                return self._after(word)
+        gaps = self.conditions.gaps
+        return 1.0 if gaps is None else self._widened(gaps).to(self.x.dtype)
 
-    def _product(self, gate: str, value: Tensor) -> Tensor:
-        weights, gates, thin = self.weights, self.cell.recurrent_gates, self.conditions.dropout
-        whole = _Projection(len(gates), weights.recurrent, weights.recurrent_bias, weights.recurrent_gain)
-        return self._projected(whole, gates.index(gate), value if thin is None else value * thin)
+    def _before(self, field: str) -> Tensor:
+        """A field of the memory before each step."""
+        after, start, restart = self.found[field][0], getattr(self.start, field), self.conditions.restart
+        before = states_before(after, start.to(after.dtype), reverse=self.reverse)
+        if self.resets is None or restart is None:
+            return before
+        return torch.where(self.resets, getattr(restart, field), before)
 
-    def _projected(self, whole: _Projection, gate: int, value: Tensor) -> Tensor:
-        found: Tensor = whole.of_gates(gate, gate + 1)(value.flatten(0, 1)).unflatten(0, self.shape[:2])
-        return found
+    def _after(self, field: str) -> Tensor:
+        """A field of the memory after each step, as the equations have it: zoneout acts behind them."""
+        fields = self.layer.form.memory
+        if all(kept is None for kept in _fields(self.kept, fields)):
+            return self.found[field][0]
+        return self.memory.step([self._before(one) for one in fields])[fields.index(field)]
 
-    def _tensor(self, node: Node) -> Tensor:
-        value = self.values[node]
-        value = value if isinstance(value, Tensor) else self.x.new_full((), value)
+    def _projected(self, projection: _Projection, value: Tensor) -> Tensor:
+        """The projection of one gate, for all steps at once."""
+        return projection(value.flatten(0, 1)).unflatten(0, self.shape[:2])  # type: ignore[no-any-return]
+
+    def _full(self, place: int) -> Tensor:
+        """A value at its full size."""
+        return self._tensor(place).expand(self.shape)
+
+    def _tensor(self, place: int) -> Tensor:
+        """A value with all axes."""
+        value = self._as_tensor(self._value(place))
         return value if value.dim() else value.view([1] * len(self.shape))
 
-    def _widen(self, rows: Tensor) -> Tensor:
+    def _as_tensor(self, value: Tensor | float) -> Tensor:
+        return value if isinstance(value, Tensor) else self.x.new_full((), value)
+
+    def _widened(self, rows: Tensor) -> Tensor:
+        """One value per step and row, (time, batch), with all axes."""
         return rows.view(*rows.shape, 1, *[1] * self.spatial)
 
 
-def _kept(recurrence: _Recurrence, kept: Sequence[Tensor | float | None]) -> _Recurrence:
-    """Where units stay as they were, or a share of each."""
-    matrix, offsets = dict(recurrence[0]), list(recurrence[1])
-    for row, share in enumerate(kept):
-        if share is None:
-            continue
-        offsets[row] = _mixed(share, 0, offsets[row])
-        for column in range(len(offsets)):
-            if (row, column) in matrix or row == column:
-                matrix[row, column] = _mixed(
-                    share, row == column, matrix.get((row, column), offsets[row].new_zeros([1] * offsets[row].dim()))
-                )
-    return matrix, offsets
-
-
-def _mixed(share: Tensor | float, one: float, other: Tensor) -> Tensor:
-    return other + share * (one - other) if isinstance(share, float) else torch.where(share, one, other)
-
-
-def _begun_anew(recurrence: _Recurrence, anew: Tensor, restart: Sequence[Tensor]) -> _Recurrence:
-    matrix, offsets = recurrence
-    begun = _stepped(recurrence, restart)
-    return (
-        {place: torch.where(anew, 0, part) for place, part in matrix.items()},
-        [torch.where(anew, new, old) for new, old in zip(begun, offsets, strict=True)],
-    )
-
-
-def _stepped(recurrence: _Recurrence, before: Sequence[Tensor]) -> list[Tensor]:
-    """A s + b."""
-    matrix, offsets = recurrence
-    after = list(offsets)
-    for (row, column), part in matrix.items():
-        after[row] = after[row] + part * before[column]
-    return after
+def _fields(state: State, fields: Iterable[str]) -> list[Any]:
+    return [getattr(state, field) for field in fields]
 
 
 _OPERATORS: Mapping[str, Callable[..., Any]] = {

@@ -51,8 +51,13 @@ def is_plain_call() -> bool:
     """Whether nothing must be known of a call but its values: no derivative, no transform, no other engine."""
     return (
         not torch.is_grad_enabled()
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and _interpreters() is None
         and forward_ad._current_level < 0
-        and not torch.is_autocast_enabled("cpu")
-        and asked_for() in ("auto", "compiled")
+        and not _autocasts()
+        and asked_for() in _OURS
     )
+
+
+_OURS = ("auto", "compiled")
+_interpreters = torch._C._functorch.peek_interpreter_stack
+_autocasts = torch._C._is_any_autocast_enabled

@@ -1,8 +1,11 @@
-"""The short way of one step: no derivative, no options, straight to the kernel."""
+"""The short way of one step: no derivative, no options, straight to the kernel.
+
+Every line here is paid for at every step of every stream, which is why it looks things up once and compares.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,29 +21,42 @@ if TYPE_CHECKING:
 __all__ = ["Stepper"]
 
 
+class _Frame(NamedTuple):
+    """What steps of so many rows in one dtype have in common.
+
+    x: the shape of x.
+    kernels, names: of each layer, its kernel and the parameters that it takes.
+    sizes: of each layer, (rows, features, hidden, output).
+    state: the shape of each field. outputs: a tensor in the shape of each layer's output.
+    strides: bytes from one layer of each field to the next.
+    """
+
+    x: torch.Size
+    dtype: torch.dtype
+    kernels: tuple[StepKernel, ...]
+    names: tuple[tuple[str | None, ...], ...]
+    sizes: tuple[tuple[int, int, int, int], ...]
+    state: tuple[torch.Size, ...]
+    outputs: tuple[Tensor, ...]
+    strides: tuple[int, ...]
+
+
 class Stepper:
     """Takes the steps of a layer where nothing but arithmetic is asked for; the layer's own way takes the others.
 
-    It holds no values, only where they are found: parameters may be changed, moved or replaced between steps. A copy of
-    the layer makes its own.
+    It holds no values, only where they were found last: parameters may be changed, moved or replaced between steps. A
+    copy of the layer makes its own.
     """
 
     def __init__(self, layer: RecurrentModule) -> None:
-        self._layer, stack = layer, layer._stack
-        self._recurrences = stack.recurrences
-        self._cell, self._features = layer.cell, layer.input_size
-        self._kernels: dict[torch.dtype, tuple[StepKernel, ...] | None] = {}
+        self._layer, self._parameters = layer, layer._parameters
+        self._recurrences = layer._stack.recurrences
         self._noisy = any((layer.dropout, layer.recurrent_dropout, layer.input_dropout, layer.weight_dropout))
-        zoneout = layer.zoneout
-        self._plain = (
-            not layer.bidirectional
-            and not layer._kernel
-            and not any((layer.layer_norm, layer.weight_norm, layer.residual))
-            and not (any(zoneout.values()) if hasattr(zoneout, "values") else zoneout)
-            and max(stack.dilations) == 1
-            and layer._layout.stacked
-        )
-        self._names = [_names(recurrence) for recurrence in stack.recurrences]
+        self._plain = _is_plain(layer)
+        self._frame: _Frame | None = None
+        self._known: list[tuple[int, ...]] = [()] * len(self._recurrences)
+        """Addresses of the parameters that were looked at."""
+        self._make = type(layer.cell.by_state(layer.cell.states))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return type(None), ()
@@ -49,89 +65,98 @@ class Stepper:
         """What the layer's step returns; None where this is not the way."""
         if not self._plain or type(x_t) is not Tensor or not is_plain_call() or (self._noisy and self._layer.training):
             return None
-        shape, dtype = x_t.shape, x_t.dtype
-        batch = shape[:-1]
-        if len(shape) not in (1, 2) or shape[-1] != self._features or not (x_t.is_cpu and x_t.is_contiguous()):
+        frame, dtype = self._frame, x_t.dtype
+        if frame is None or x_t.shape != frame.x or dtype is not frame.dtype:
+            frame = self._frame = self._build(x_t.shape, dtype)
+        if frame is None or not (x_t.is_cpu and x_t.is_contiguous()):
             return None
-        state = self._given(state, x_t, batch)
-        kernels = self._kernels[dtype] if dtype in self._kernels else self._build(dtype)
-        if state is None or kernels is None:
-            return None
-        return self._run(kernels, x_t, state, batch)
-
-    def _run(
-        self, kernels: tuple[StepKernel, ...], x_t: Tensor, state: State, batch: torch.Size
-    ) -> tuple[Tensor, State] | None:
-        parameters = self._layer._parameters
-        rows, size = batch[0] if batch else 1, x_t.element_size()
-        after = [part.new_empty(part.shape) for part in state]
-        starts, ends = [part.data_ptr() for part in state], [part.data_ptr() for part in after]
-        y = x_t
-        for place, recurrence in enumerate(self._recurrences):
-            try:
-                weights = [None if name is None else parameters[name] for name in self._names[place]]
-            except KeyError:  # computed ones: parametrizations, pruning
-                return None
-            if any(one is not None and not _fits(one, x_t) for one in weights):
-                return None
-            below, y = y, x_t.new_empty((*batch, recurrence.output_size))
-            addresses = [0 if one is None else one.data_ptr() for one in weights]
-            packed = kernels[place].pack(
-                rows,
-                recurrence.features,
-                recurrence.hidden_size,
-                recurrence.output_size,
-                below.data_ptr(),
-                *addresses[:5],
-                y.data_ptr(),
-                *addresses[5:],
-                *starts,
-                *ends,
-            )
-            if kernels[place].call(packed):
-                raise RecurraError("there is no memory for the kernel's buffers")
-            for field, width in enumerate(recurrence.widths()) if len(self._recurrences) > 1 else ():
-                starts[field] += rows * width * size
-                ends[field] += rows * width * size
-        return y, state._make(after)
-
-    def _given(self, state: Any, x_t: Tensor, batch: torch.Size) -> State | None:
-        """The state, if it is one as this layer returns it."""
         if state is None:
-            return None if self._layer.learn_initial_state else self._layer._layout.zeros(x_t, tuple(batch), ())
-        if not isinstance(state, State) or state._fields != self._cell.states:
-            return None
-        layers = len(self._recurrences)
-        for part, width in zip(state, self._recurrences[0].widths(), strict=True):
-            if type(part) is not Tensor or part.shape != (layers, *batch, width) or not _fits(part, x_t):
+            if self._layer.learn_initial_state:
                 return None
-        return state
+            state = self._make(*[x_t.new_zeros(shape) for shape in frame.state])
+        elif type(state) is not self._make:
+            return None
+        for part, expected in zip(state, frame.state):  # noqa: B905 - a named tuple has all of its fields
+            if type(part) is not Tensor or part.shape != expected or part.dtype is not dtype:
+                return None
+            if not (part.is_cpu and part.is_contiguous()):
+                return None
+        return self._run(frame, x_t, state)
 
-    def _build(self, dtype: torch.dtype) -> tuple[StepKernel, ...] | None:
-        found = [get_step(self._cell, recurrence.hidden_size, dtype) for recurrence in self._recurrences]
-        kernels = tuple(kernel for kernel in found if kernel is not None)
-        self._kernels[dtype] = kernels if len(kernels) == len(found) else None
-        if self._kernels[dtype]:
-            self._names = [
+    def _run(self, frame: _Frame, x_t: Tensor, state: State) -> tuple[Tensor, State] | None:
+        after = [torch.empty_like(part) for part in state]
+        fields = [part.data_ptr() for part in state] + [part.data_ptr() for part in after]
+        y = x_t
+        for place, (pack, call, _) in enumerate(frame.kernels):
+            weights = self._addresses(place, frame.names[place], x_t.dtype)
+            if weights is None:
+                return None
+            below, y = y, torch.empty_like(frame.outputs[place])
+            packed = pack(*frame.sizes[place], below.data_ptr(), *weights[:5], y.data_ptr(), *weights[5:], *fields)
+            if call(packed):
+                raise RecurraError("there is no memory for the kernel's buffers")
+            if frame.strides:
+                fields = [address + stride for address, stride in zip(fields, frame.strides, strict=True)]
+        return y, self._make(*after)
+
+    def _addresses(self, place: int, names: tuple[str | None, ...], dtype: torch.dtype) -> tuple[int, ...] | None:
+        """Where the parameters of a layer are; None if there are others in their place, or of another kind."""
+        try:
+            weights = [None if name is None else self._parameters[name] for name in names]
+        except KeyError:  # computed ones: parametrizations, pruning
+            return None
+        addresses = tuple([0 if one is None else one.data_ptr() for one in weights])
+        for one in weights:
+            if one is not None and one.dtype is not dtype:
+                return None
+        if addresses != self._known[place]:
+            if not all(one is None or (one.is_cpu and one.is_contiguous()) for one in weights):
+                return None
+            self._known[place] = addresses
+        return addresses
+
+    def _build(self, shape: torch.Size, dtype: torch.dtype) -> _Frame | None:
+        if len(shape) not in (1, 2) or shape[-1] != self._recurrences[0].features:
+            return None
+        kernels = [get_step(recurrence.cell, recurrence.hidden_size, dtype) for recurrence in self._recurrences]
+        found = tuple(kernel for kernel in kernels if kernel is not None)
+        if len(found) < len(kernels):
+            return None
+        batch, layers = tuple(shape[:-1]), len(self._recurrences)
+        rows = batch[0] if batch else 1
+        widths = self._recurrences[0].widths()
+        strides = [rows * width * dtype.itemsize for width in widths] * 2
+        return _Frame(
+            shape,
+            dtype,
+            found,
+            tuple(
                 (*_names(recurrence), *map(recurrence.named, kernel.vectors))
-                for recurrence, kernel in zip(self._recurrences, kernels, strict=True)
-            ]
-        return self._kernels[dtype]
+                for recurrence, kernel in zip(self._recurrences, found, strict=True)
+            ),
+            tuple((rows, one.features, one.hidden_size, one.output_size) for one in self._recurrences),
+            tuple(torch.Size((layers, *batch, width)) for width in widths),
+            tuple(torch.empty((*batch, one.output_size), dtype=dtype) for one in self._recurrences),
+            tuple(strides) if layers > 1 else (),
+        )
+
+
+def _is_plain(layer: RecurrentModule) -> bool:
+    """Whether the layer has no option that acts on a step in evaluation."""
+    zoneout = layer.zoneout
+    zoned = any(zoneout.values()) if not isinstance(zoneout, (int, float)) else zoneout
+    options = (layer.bidirectional, layer._kernel, layer.layer_norm, layer.weight_norm, layer.residual, zoned)
+    return not any(options) and max(layer._stack.dilations) == 1 and layer._layout.stacked
 
 
 def _names(recurrence: Recurrence) -> tuple[str | None, ...]:
     """The parameters that a kernel takes, without vectors, in its order."""
-    projection = recurrence.named("weight_hr") if recurrence.output_size != recurrence.hidden_size else None
     again = bool(recurrence.cell.recurrent_gates)
-    bias = recurrence.named("bias_ih") if recurrence.bias else None
-    return (
-        recurrence.named("weight_ih"),
-        recurrence.named("weight_hh") if again else None,
-        bias,
-        recurrence.named("bias_hh") if again and recurrence.bias else None,
-        projection,
-    )
-
-
-def _fits(tensor: Tensor, x_t: Tensor) -> bool:
-    return tensor.dtype is x_t.dtype and tensor.is_cpu and tensor.is_contiguous()
+    wanted = {
+        "weight_ih": True,
+        "weight_hh": again,
+        "bias_ih": recurrence.bias,
+        "bias_hh": again and recurrence.bias,
+        "weight_hr": recurrence.output_size != recurrence.hidden_size,
+    }
+    return tuple(recurrence.named(name) if there else None for name, there in wanted.items())

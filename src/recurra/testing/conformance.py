@@ -69,7 +69,7 @@ def check_cell(
 def _engines(subject: Subject) -> list[str]:
     """Those that can run it, in evaluation mode as the checks of passing do."""
     layer, found = subject.layer(), []
-    for name in ("compiled", "torch", "reference"):
+    for name in ("compiled", "torch", "scan", "reference"):
         with engine(name):
             try:
                 layer.explain()

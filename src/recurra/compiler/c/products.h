@@ -21,6 +21,21 @@
 typedef void product(const real *a, long a_row, long a_segment, long segments, long depth, const real *b, long b_step,
                      const real *ahead, const real *init, long init_row, real *out, long out_row);
 
+/* Heights of blocks, by the width of the panel. */
+#if REGISTERS == 32
+static const int HEIGHT[PANEL] = {8, 8, 8, 6};
+#else
+static const int HEIGHT[PANEL] = {6, 6};
+#endif
+
+#ifdef PRODUCTS_APART /* they are the same for all programs, and take as long to build as the rest of one */
+static product *const (*BY_ROWS)[BLOCK], *const (*BY_STEPS)[BLOCK];
+
+__attribute__((visibility("default"))) void recurra_link(product *const (*rows)[BLOCK], product *const (*steps)[BLOCK]) {
+    BY_ROWS = rows;
+    BY_STEPS = steps;
+}
+#else
 #define DEFINE_PRODUCT(NAME, ROWS, WIDTH, A_ROW, A_STEP)                                                               \
     static void NAME(const real *a, long a_row, long a_segment, long segments, long depth, const real *b, long b_step, \
                      const real *ahead, const real *init, long init_row, real *out, long out_row) {                    \
@@ -74,15 +89,16 @@ DEFINE_WIDTH(4)
 #define THERE(KIND, R, W) KIND##_##R##_##W
 #define NOT_THERE(KIND, R, W) NULL
 #define TABLE(KIND) {LIST(KIND, 1, THERE), LIST(KIND, 2, THERE), LIST(KIND, 3, THERE), LIST(KIND, 4, NOT_THERE)}
-static const int HEIGHT[PANEL] = {8, 8, 8, 6};
 #else
 #define LIST(KIND, W) {KIND##_1_##W, KIND##_2_##W, KIND##_3_##W, KIND##_4_##W, KIND##_5_##W, KIND##_6_##W}
 #define TABLE(KIND) {LIST(KIND, 1), LIST(KIND, 2)}
-static const int HEIGHT[PANEL] = {6, 6};
 #endif
 
 static product *const BY_ROWS[PANEL][BLOCK] = TABLE(by_rows);
 static product *const BY_STEPS[PANEL][BLOCK] = TABLE(by_steps);
+
+__attribute__((visibility("default"))) const void *recurra_products(int by_steps) { return by_steps ? BY_STEPS : BY_ROWS; }
+#endif
 
 /* What a product reads, and where its result goes, over any number of rows. */
 typedef struct {
@@ -100,7 +116,7 @@ typedef struct {
 /* Steps of the depth whose part of a panel stays in the first cache while all rows pass. */
 enum { DEPTH = (REGISTERS == 32 ? 32768 : 24576) / (PANEL * VECTOR_BYTES) };
 
-INLINE void multiply_rows(product *const table[PANEL][BLOCK], const Product *p, long a_next) {
+INLINE void multiply_rows(product *const (*table)[BLOCK], const Product *p, long a_next) {
     const int highest = HEIGHT[p->width - 1];
     const long blocks = (p->rows + highest - 1) / highest, panel = p->segments * p->depth * p->b_step;
     for (long block = 0, row = 0; block < blocks; block++) { /* spread evenly: no block is much lower than the others */
@@ -113,7 +129,7 @@ INLINE void multiply_rows(product *const table[PANEL][BLOCK], const Product *p, 
     }
 }
 
-INLINE void multiply_with(product *const table[PANEL][BLOCK], const Product *p, long a_next, long a_step) {
+INLINE void multiply_with(product *const (*table)[BLOCK], const Product *p, long a_next, long a_step) {
     const long size = p->segments > 1 ? (p->depth < DEPTH ? DEPTH / p->depth : 1) : DEPTH;
     const long whole = p->segments > 1 ? p->segments : p->depth;
     for (long begin = 0; begin < whole; begin += size) {

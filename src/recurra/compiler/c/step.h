@@ -1,15 +1,13 @@
 /* One step by itself: at once, with weights as they lie in torch's tensors; or of a stream, whose weights are packed. */
 
-/* sum over k of one[k] * other[k], in several sums at a time. */
-static real dot(const real *one, const real *other, long count) {
-    vec total = {0}, more = {0};
-    long k = 0;
-    for (; k + 2 * LANES <= count; k += 2 * LANES) {
-        total += load(one + k) * load(other + k);
-        more += load(one + k + LANES) * load(other + k + LANES);
+/* to[row] += sum over k of a[k] * weight[row][k], for some rows that lie next to each other. */
+INLINE void add_dots(const real *a, const real *weight, long depth, int rows, real *to) {
+    vec total[4] = {{0}};
+    for (long k = 0; k < depth; k += LANES) {
+        const vec factors = load_some(a + k, depth - k);
+        for (int row = 0; row < rows; row++) total[row] += factors * load_some(weight + row * depth + k, depth - k);
     }
-    for (; k < count; k += LANES) total += load_some(one + k, count - k) * load_some(other + k, count - k);
-    return sum(total + more);
+    for (int row = 0; row < rows; row++) to[row] += sum(total[row]);
 }
 
 INLINE real bias_of(const Call *c, int column, long unit) {
@@ -20,17 +18,27 @@ INLINE real bias_of(const Call *c, int column, long unit) {
     return bias;
 }
 
-/* Columns first to first + count of one row: products with x, if it is given, and with a, if that is. */
+/* Some units of a column of one row: products with x, if it is given, and with a, if that is. */
+INLINE void dot_units(const Call *c, const real *x, const real *a, long depth, int column, long unit, int units, real *to) {
+    const int input = x ? INPUT_GATE[column] : -1, recurrent = a ? RECURRENT_GATE[column] : -1;
+    real values[4];
+    for (int one = 0; one < units; one++) values[one] = bias_of(c, column, unit + one);
+    if (input >= 0) add_dots(x, c->weight_input + (input * c->hidden + unit) * c->input, c->input, units, values);
+    if (recurrent >= 0) add_dots(a, c->weight_recurrent + (recurrent * c->hidden + unit) * depth, depth, units, values);
+    for (int one = 0; one < units; one++) to[one] = values[one];
+}
+
+/* Columns first to first + count of one row. */
 static void dot_columns(const Call *c, const real *x, const real *a, long depth, int first, int count, real *out,
                         long tile_stride) {
     for (int column = first; column < first + count; column++) {
-        const int input = x ? INPUT_GATE[column] : -1, recurrent = a ? RECURRENT_GATE[column] : -1;
-        for (long unit = 0; unit < c->hidden; unit++) {
-            real value = bias_of(c, column, unit);
-            if (input >= 0) value += dot(x, c->weight_input + (input * c->hidden + unit) * c->input, c->input);
-            if (recurrent >= 0) value += dot(a, c->weight_recurrent + (recurrent * c->hidden + unit) * depth, depth);
-            out[unit / TILE * tile_stride + (column - first) * TILE + unit % TILE] = value;
-        }
+        long unit = 0;
+        real *to = out + (column - first) * TILE;
+        for (; unit + 4 <= c->hidden; unit += 4) /* a tile has a multiple of 4 units, or 2 */
+            if (TILE % 4 == 0) dot_units(c, x, a, depth, column, unit, 4, to + unit / TILE * tile_stride + unit % TILE);
+            else break;
+        for (; unit < c->hidden; unit++)
+            dot_units(c, x, a, depth, column, unit, 1, to + unit / TILE * tile_stride + unit % TILE);
     }
 }
 
@@ -61,7 +69,10 @@ static void advance_row(const Call *c, const Slab *s, Step *step, const ForwardB
         for (long tile = 0; tile < tiles; tile++) FORWARD[stage](step, tile);
     }
     if (PROJECTED) {
-        for (long k = 0; k < c->output; k++) step->next[k] = dot(step->full, c->projection + k * c->hidden, c->hidden);
+        for (long k = 0; k < c->output; k++) {
+            step->next[k] = 0;
+            add_dots(step->full, c->projection + k * c->hidden, c->hidden, 1, step->next + k);
+        }
         copy_padded(c->y + place(c, s, 0) * c->output, step->next, c->output);
     }
 }
