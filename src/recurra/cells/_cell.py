@@ -155,7 +155,13 @@ class Cell:
         return type(self) is type(other) and isinstance(other, Cell) and self._options() == other._options()
 
     def __hash__(self) -> int:
-        return hash((type(self), *(value for _, value, _ in self._options())))
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = self.__dict__["_hash"] = hash((type(self), *(value for _, value, _ in self._options())))
+        return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}  # it differs between processes
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value, _ in self._options())})"

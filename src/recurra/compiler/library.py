@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from recurra.compiler.processor import processor
 from recurra.compiler.program import Program
 from recurra.errors import RecurraError
 
-__all__ = ["Call", "Library", "addresses", "get_library", "parts_for", "tile_for"]
+__all__ = ["FIELDS", "Call", "Library", "addresses", "get_library", "parts_for", "tile_for"]
 
 _INTEGERS = ("time", "batch", "input", "hidden", "output", "reverse", "slabs", "block", "x_time", "x_batch")
 _POINTERS = (
@@ -55,6 +56,12 @@ class Call(ctypes.Structure):
     """The arguments, as `c/recurrence.h` has them: numbers, and addresses of contiguous tensors, 0 for none."""
 
     _fields_ = [(name, ctypes.c_int64) for name in _INTEGERS] + [(name, ctypes.c_void_p) for name in _POINTERS]
+
+
+FIELDS = {name: place for place, name in enumerate((*_INTEGERS, *_POINTERS))}
+"""The places of a call's numbers and addresses."""
+
+_PACKED = struct.Struct(f"{len(FIELDS)}q")
 
 
 class StreamFunctions(NamedTuple):
@@ -105,13 +112,16 @@ class Library:
             function.argtypes = [ctypes.c_void_p] * arguments
         return function
 
-    def tape_size(self, call: Call) -> int:
-        """Numbers that the tape of a call has."""
-        return int(self._functions["tape_size"](ctypes.addressof(call)))
+    def tape_size(self, values: Sequence[int]) -> int:
+        """Numbers that the tape of a call has. values: of FIELDS, in order."""
+        return int(self._functions["tape_size"](_PACKED.pack(*values)))
 
-    def run(self, name: str, call: Call) -> None:
-        """`forward`, `backward` or `advance`. Raises RecurraError if there is no memory for it."""
-        if self._functions[name](ctypes.addressof(call)):
+    def run(self, name: str, values: Sequence[int]) -> None:
+        """`forward`, `backward` or `advance`. values: of FIELDS, in order.
+
+        Raises RecurraError if there is no memory for it.
+        """
+        if self._functions[name](_PACKED.pack(*values)):
             raise RecurraError("there is no memory for the kernel's buffers; use a smaller batch or shorter sequences")
 
 

@@ -2,8 +2,8 @@
 
 Time is cut into blocks, which advance side by side: first from zeros, multiplying up their matrices; then from where
 the block before ended, which a scan over the blocks says, itself blocked if they are many. So T steps take some
-75 log(T) / log(25) operations one after the other, and not T. Nothing is ever divided by a product of matrices: they
-may be 0, or large.
+75 log(T) / log(25) operations one after the other, and not T. Nothing is ever divided by a product of matrices, which
+may be 0; where one is too large for its type, steps are taken one by one, as a state need not be too large there.
 """
 
 from __future__ import annotations
@@ -181,7 +181,10 @@ def _run(
     if left:
         return _run_in_two(matrix, offsets, start, reverse, into, left if reverse else time - left)
     steps = _cut(matrix, offsets, into, blocks, reverse)
-    states = [part.unsqueeze(0) for part in start] if blocks == 1 else _starts(steps, start, reverse)
+    states: Sequence[Tensor] | None = None if blocks == 1 else _starts(steps, start, reverse)
+    if states is None:
+        steps = steps if blocks == 1 else _cut(matrix, offsets, into, 1, reverse)
+        states = [part.unsqueeze(0) for part in start]
     taken = []
     for step in steps:
         states = step.take(states)
@@ -223,12 +226,14 @@ def _run_in_two(
     return [torch.cat(field) for field in zip(*found, strict=True)]
 
 
-def _starts(steps: Sequence[_Step], start: Sequence[Tensor], reverse: bool) -> list[Tensor]:
-    """The state before the first step of each block."""
+def _starts(steps: Sequence[_Step], start: Sequence[Tensor], reverse: bool) -> list[Tensor] | None:
+    """The state before the first step of each block; None where products of matrices are not finite."""
     matrix, states = steps[0].matrix, steps[0].offsets
     for step in steps[1:]:
         states = step._replace(into=None).take(states)
         matrix = step.multiply(matrix)
+    if not is_watched() and not all(part.sum().isfinite() for part in matrix.values()):
+        return None
     ends = _run(matrix, states, start, reverse)
     return [states_before(end, part, reverse=reverse) for end, part in zip(ends, start, strict=True)]
 

@@ -45,7 +45,8 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
             return why
     if _is_transformed():
         return "kernels know no transforms of torch.func and no forward mode"
-    return _lacking(cell, needs)
+    lacking: str | None = _lacking(cell, needs)
+    return lacking
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

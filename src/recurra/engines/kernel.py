@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from recurra.compiler.library import Call, Library, addresses, get_library, parts_for, tile_for
+from recurra.compiler.library import FIELDS, Library, get_library, parts_for, tile_for
 from recurra.compiler.program import Program
 
 __all__ = ["Gradients", "Inputs", "bias_gradients", "compute", "differentiate", "tape_size", "tape_width"]
 
-_BLOCK = 256  # rows of a block of steps, if so many find room in
+_BLOCK = 128  # rows of a block of steps, if so many find room in
 _CACHE = 1 << 20  # bytes of a processor's cache
 _FEW = 4  # rows of one step
 _WORTHWHILE = 1 << 21  # multiplications below which a second thread costs more than it brings
@@ -67,15 +68,16 @@ def compute(
 
     Raises RecurraError without memory.
     """
-    frame = _Frame(program, inputs, reverse)
-    x = inputs.x
-    y = x.new_empty(x.shape[0], x.shape[1], inputs.start[0].shape[1])
+    plan, x = _plan(program, inputs), inputs.x
+    time, batch, _ = x.shape
+    y = x.new_empty(time, batch, inputs.start[0].shape[1])
     last = [torch.empty_like(part) for part in inputs.start]
+    tape = x.new_empty(time * batch * plan.tape + 1) if keep else None
+    frame = _Frame(plan, inputs, reverse)
     frame.set("y", y)
-    frame.set_all("last", last)
-    tape = x.new_empty(tape_size(program, inputs)) if keep else None
     frame.set("tape", tape)
-    frame.library.run("advance" if _is_step(inputs, keep) else "forward", frame.call)
+    frame.set_all("last", last)
+    frame.run("advance" if _is_step(inputs, keep) else "forward")
     return y, last, tape
 
 
@@ -91,55 +93,55 @@ def differentiate(
     wants_x: bool,
 ) -> Gradients:
     """The gradients of all inputs, from those of the results; None where those are 0."""
-    frame = _Frame(program, inputs, reverse)
-    x, hidden = inputs.x, frame.call.hidden
-    dweight = _like(inputs.weight_input, program, "input_gate")
-    drecurrent = None if inputs.weight_recurrent is None else _like(inputs.weight_recurrent, program, "recurrent_gate")
+    plan, x = _plan(program, inputs), inputs.x
+    empty, zeros = torch.empty_like, torch.zeros_like
     found = Gradients(
         x.new_empty(x.shape) if wants_x else None,
-        [torch.empty_like(part) for part in inputs.start],
-        dweight,
-        drecurrent,
-        x.new_empty(len(program.columns), hidden),
-        None if inputs.projection is None else torch.empty_like(inputs.projection),
-        x.new_empty(len(program.vectors), hidden),
-        [torch.zeros_like(part) for part in inputs.restart],
+        [empty(part) for part in inputs.start],
+        (empty if plan.reads_all_inputs else zeros)(inputs.weight_input),
+        None
+        if inputs.weight_recurrent is None
+        else (empty if plan.reads_all_outputs else zeros)(inputs.weight_recurrent),
+        x.new_empty(len(program.columns), plan.hidden),
+        None if inputs.projection is None else empty(inputs.projection),
+        x.new_empty(len(program.vectors), plan.hidden),
+        [zeros(part) for part in inputs.restart],
     )
-    frame.set("y", y)
-    frame.set("tape", tape)
-    frame.set("dy", dy if dy is None else dy.contiguous())
-    frame.set_all("dlast", [part if part is None else part.contiguous() for part in dlast])
-    frame.set("dx", found.x)
-    frame.set("dweight_input", found.weight_input)
-    frame.set("dweight_recurrent", found.weight_recurrent)
-    frame.set("dbias", found.bias)
-    frame.set("dprojection", found.projection)
-    frame.set("dvectors", found.vectors)
+    dy = dy if dy is None else dy.contiguous()
+    dlast = [part if part is None else part.contiguous() for part in dlast]
+    frame = _Frame(plan, inputs, reverse)
+    for name, tensor in (("y", y), ("tape", tape), ("dy", dy), *zip(_GRADIENTS, _single(found), strict=True)):
+        frame.set(name, tensor)
+    frame.set_all("dlast", dlast)
     frame.set_all("dstart", found.start)
-    if found.restart:
-        frame.set_all("drestart", found.restart)
-    frame.library.run("backward", frame.call)
+    frame.set_all("drestart", found.restart)
+    frame.run("backward")
     return found
 
 
-def _is_step(inputs: Inputs, keep: bool) -> bool:
-    """Whether it is one step of so few rows that packing the weights for them would take longer."""
-    time, batch, _ = inputs.x.shape
-    return time == 1 and batch <= _FEW and not keep and inputs.lengths is None and inputs.resets is None
+_GRADIENTS = ("dx", "dweight_input", "dweight_recurrent", "dbias", "dprojection", "dvectors")
+
+
+def _single(found: Gradients) -> tuple[Tensor | None, ...]:
+    return found.x, found.weight_input, found.weight_recurrent, found.bias, found.projection, found.vectors
 
 
 def bias_gradients(program: Program, columns: Tensor, inputs: Inputs) -> tuple[Tensor | None, Tensor | None]:
     """Of bias_input and bias_recurrent, from those of the program's columns; None where there are none."""
-    found: list[Tensor | None] = []
-    for bias, field in ((inputs.bias_input, "input_gate"), (inputs.bias_recurrent, "recurrent_gate")):
-        if bias is None or program.form.layer_norm:
-            found.append(None)
-            continue
-        gates = [getattr(column, field) for column in program.columns]
-        count = len(bias) // columns.shape[1]
-        rows = [columns[gates.index(gate)] if gate in gates else columns.new_zeros(()) for gate in range(count)]
-        found.append(torch.cat([row.expand(columns.shape[1]) for row in rows]))
+    if inputs.bias_input is None or program.form.layer_norm:
+        return None, None
+    plan = _plan(program, inputs)
+    found: list[Tensor | None] = [_of_gates(columns, plan.input_columns)]
+    found.append(None if inputs.bias_recurrent is None else _of_gates(columns, plan.recurrent_columns))
     return found[0], found[1]
+
+
+def _of_gates(columns: Tensor, places: tuple[int, ...]) -> Tensor:
+    """The columns of gates, one after another; those of gates without one are 0."""
+    if places == tuple(range(places[0], places[0] + len(places))):
+        return columns[places[0] : places[0] + len(places)].reshape(-1).clone()
+    rows = [columns[place] if place >= 0 else torch.zeros_like(columns[0]) for place in places]
+    return torch.cat(rows)
 
 
 def tape_size(program: Program, inputs: Inputs) -> int:
@@ -155,34 +157,75 @@ def tape_width(program: Program, hidden: int, dtype: torch.dtype) -> int:
     return -(-hidden // tile) * tile * len(program.kept) + spread
 
 
-def _slabs(program: Program, inputs: Inputs) -> int:
-    """Threads that share the rows of a batch: torch's, as far as there are rows and work for them."""
-    time, batch, features = inputs.x.shape
-    hidden, output = len(inputs.weight_input) // len(program.cell.gates), inputs.start[0].shape[1]
-    work = time * batch * len(program.columns) * hidden * (features + output)
-    return max(1, min(torch.get_num_threads(), batch, work // _WORTHWHILE))
+class _Plan(NamedTuple):
+    """What is known of all calls of a program with so many units of one dtype.
+
+    tape: numbers that are kept of each step and row.
+    input_columns, recurrent_columns: of each gate its column; -1 for none.
+    """
+
+    library: Library
+    hidden: int
+    columns: int
+    tape: int
+    input_columns: tuple[int, ...]
+    recurrent_columns: tuple[int, ...]
+
+    @property
+    def reads_all_inputs(self) -> bool:
+        """Whether every gate's projection of x is used."""
+        return -1 not in self.input_columns
+
+    @property
+    def reads_all_outputs(self) -> bool:
+        """Whether every recurrent projection is."""
+        return -1 not in self.recurrent_columns
+
+
+def _plan(program: Program, inputs: Inputs) -> _Plan:
+    weight = inputs.weight_input
+    return _make_plan(program, weight.shape[0] // len(program.cell.gates), weight.dtype)
+
+
+@cache
+def _make_plan(program: Program, hidden: int, dtype: torch.dtype) -> _Plan:
+    def columns(gates: int, field: str) -> tuple[int, ...]:
+        places = {getattr(column, field): place for place, column in enumerate(program.columns)}
+        return tuple(places.get(gate, -1) for gate in range(gates))
+
+    return _Plan(
+        get_library(program, dtype.itemsize * 8, parts_for(program, hidden, dtype)),
+        hidden,
+        max(len(program.columns), 1),
+        tape_width(program, hidden, dtype),
+        columns(len(program.cell.gates), "input_gate"),
+        columns(len(program.cell.recurrent_gates), "recurrent_gate"),
+    )
+
+
+def _is_step(inputs: Inputs, keep: bool) -> bool:
+    """Whether it is one step of so few rows that packing the weights for them would take longer."""
+    time, batch, _ = inputs.x.shape
+    return time == 1 and batch <= _FEW and not keep and inputs.lengths is None and inputs.resets is None
 
 
 class _Frame:
     """A call being filled in; it holds on to what the call's addresses are of."""
 
-    def __init__(self, program: Program, inputs: Inputs, reverse: bool) -> None:
+    def __init__(self, plan: _Plan, inputs: Inputs, reverse: bool) -> None:
         x = inputs.x
-        time, batch, features = x.shape
-        hidden = len(inputs.weight_input) // len(program.cell.gates)
-        self.library: Library = get_library(program, x.element_size() * 8, parts_for(program, hidden, x.dtype))
-        slabs = _slabs(program, inputs)
-        rows = -(-batch // slabs)
-        room = _CACHE // (max(len(program.columns), 1) * hidden * x.element_size())
-        block = max(rows, min(_BLOCK, room), 1)
-        output = inputs.start[0].shape[1]
+        (time, batch, features), output = x.shape, inputs.start[0].shape[1]
+        work = time * batch * plan.columns * plan.hidden * (features + output)
+        slabs = max(1, min(torch.get_num_threads(), batch, work // _WORTHWHILE))
+        room = _CACHE // (plan.columns * plan.hidden * x.element_size())
+        block = max(-(-batch // slabs), min(_BLOCK, room), 1)
+        sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, x.stride(0), x.stride(1))
+        self._library = plan.library
+        self._values = [*sizes, *[0] * (len(FIELDS) - len(sizes))]
         self._held: list[object] = []
-        self.call = Call(
-            time, batch, features, hidden, output, reverse, slabs, block, x.stride(0), x.stride(1), x.data_ptr()
-        )
-        for name in ("weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection"):
-            self.set(name, getattr(inputs, name))
-        for name in ("gaps", "resets", "thin"):
+        self._pool: list[int] = []
+        self._arrays: list[tuple[int, int]] = []
+        for name in _TENSORS:
             self.set(name, getattr(inputs, name))
         for name in ("vectors", "start", "restart", "kept"):
             self.set_all(name, getattr(inputs, name))
@@ -195,18 +238,25 @@ class _Frame:
         """The address of a tensor."""
         if tensor is not None:
             self._held.append(tensor)
-            setattr(self.call, name, tensor.data_ptr())
+            self._values[FIELDS[name]] = tensor.data_ptr()
 
     def set_all(self, name: str, tensors: Sequence[Tensor | None]) -> None:
         """An array of the addresses of tensors."""
         if tensors:
-            array = addresses(tensors)
-            self._held += [array, tensors]
-            setattr(self.call, name, ctypes.addressof(array))
+            self._held.append(tensors)
+            self._arrays.append((FIELDS[name], len(self._pool)))
+            self._pool += [0 if one is None else one.data_ptr() for one in tensors]
+
+    def run(self, name: str) -> None:
+        """Call a function of the library."""
+        pool = (ctypes.c_int64 * max(len(self._pool), 1))(*self._pool)
+        base = ctypes.addressof(pool)
+        for field, place in self._arrays:
+            self._values[field] = base + 8 * place
+        self._library.run(name, self._values)
 
 
-def _like(weight: Tensor, program: Program, gate: str) -> Tensor:
-    """For a weight's gradient; of gates that the equations do not use it is 0."""
-    gates = {getattr(column, gate) for column in program.columns} - {None}
-    count = len(program.cell.gates if gate == "input_gate" else program.cell.recurrent_gates)
-    return torch.empty_like(weight) if len(gates) == count else torch.zeros_like(weight)
+_TENSORS = (
+    *("x", "weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection"),
+    *("resets", "gaps", "thin"),
+)

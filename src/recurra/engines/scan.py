@@ -25,7 +25,7 @@ from recurra.engines.weights import Weights
 
 __all__ = ["advance", "refusal", "run"]
 
-_SEGMENT = 1 << 19  # numbers of a value that a processor's cache still holds
+_SEGMENT = 1 << 20  # numbers of a value that a processor's cache still holds
 
 
 def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:

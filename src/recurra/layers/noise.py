@@ -53,8 +53,8 @@ def draw_mask(probability: float, shape: tuple[int, ...], like: Tensor) -> Tenso
 def draw_kept(probability: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
     """Which units zoneout keeps as they were; None for probability 0.
 
-    One of 65,536 values is drawn for each, four from one random number of 64 bits: eight times as fast as numbers between
-    0 and 1, which would take longer than the kernel that they are for. The probability is met to 1/131,072.
+    One of 65,536 values is drawn for each, four from one random number of 64 bits: several times as fast as numbers
+    between 0 and 1, which would take as long as the kernel that they are for. The probability is met to 1/131,072.
     """
     if not probability:
         return None

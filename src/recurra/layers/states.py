@@ -51,6 +51,8 @@ class StateLayout:
     def split(self, state: State) -> list[State]:
         """The state of each layer and direction: (slots, batch, unit, ...) per field."""
         sizes = [dilation for dilation in self.dilations for _ in range(self.directions)]
+        if self.stacked and len(sizes) == 1:
+            return [state]
         if self.stacked:
             fields = [part.split(sizes) for part in state]
         else:
@@ -62,6 +64,8 @@ class StateLayout:
 
     def join(self, states: Sequence[State]) -> State:
         """The inverse of `split`."""
+        if self.stacked and len(states) == 1:
+            return states[0]
         if self.stacked:
             return self.cell.by_state(torch.cat(parts) for parts in zip(*states, strict=True))
         pairs = [states[start : start + self.directions] for start in range(0, len(states), self.directions)]

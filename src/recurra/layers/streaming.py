@@ -73,7 +73,7 @@ class Stream:
 
     @property
     def state(self) -> State:
-        """A copy of the state as the layer has it: (layers, batch, unit) per field, or (layers, unit) without a batch."""
+        """A copy of the state as the layer has it: (layers, batch, unit) per field, without batch if it has none."""
         parts = [self._cell.by_state(map(torch.from_numpy, one.read_state())) for one in self._layers]
         joined = self._layout.join([part.map(lambda one: one.unsqueeze(0)) for part in parts])
         return joined if self._batch is not None else joined.map(lambda part: part.squeeze(1))

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from recurra.cells import Cell, State, relu, sigmoid, tanh
 from recurra.layers import Recurrent
+from recurra.layers.noise import draw_kept
 
 __all__ = ["CoupledLSTM", "CoupledLoop", "LSTMLoop", "NormedLoop", "PeepholeLoop", "ThinnedLoop", "ZoneoutLoop"]
 
@@ -120,12 +121,13 @@ class PeepholeLoop(LSTMLoop):
 
 
 class ZoneoutLoop(LSTMLoop):
-    """Units that keep their state at random, drawn for all steps at once."""
+    """Units that keep their state at random, drawn for all steps at once, by the layer's own fast way."""
 
     def begin(self, x: Tensor) -> None:
         super().begin(x)
         shape = (len(x), x.shape[1], self.hidden_size)
-        self.kept_h, self.kept_c = ((torch.rand(shape) < self.probability).unbind(0) for _ in range(2))
+        kept = [draw_kept(self.probability, shape, x) for _ in range(2)]
+        self.kept_h, self.kept_c = (one.unbind(0) for one in kept if one is not None)
 
     def step(self, t: int, x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         new_h, new_c = super().step(t, x_t, h, c)

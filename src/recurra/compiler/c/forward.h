@@ -3,9 +3,15 @@
  * A block's products with x come first, many rows at once; then step by step those with the output before, on top of them,
  * tile by tile, each tile's equations while it is at hand. */
 
+/* Rows of first columns that are held at once, of all tiles: those of a block, or of a step, or of a step's one tile. */
+INLINE long first_rows(const Call *c, const Slab *s) {
+    if (!reads_stepwise(c)) return tiles_of(c) * c->block;
+    return STAGES == 1 && c->time > 1 ? s->rows : tiles_of(c) * s->rows;
+}
+
 #define FORWARD_BUFFERS(X)                                                       \
     X(inputs, c->block * (c->input + ROOM))                                      \
-    X(pre, tiles * c->block * FIRST_COLUMNS * TILE)                              \
+    X(pre, first_rows(c, s) * FIRST_COLUMNS * TILE)                              \
     X(work, tiles * s->rows * WORK * TILE)                                       \
     X(states, 2 * STATES * s->rows * wide)                                       \
     X(thin, THINNED ? s->rows * wide : 0)                                        \
