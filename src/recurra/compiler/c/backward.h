@@ -333,6 +333,7 @@ EXPORT int recurra_backward(const Call *given) {
             if (allocate(&arena)) return -1;
             continue;
         }
+        if (c->dx) ask_for_large_pages(c->dx, (size_t)(c->time * c->batch * c->input) * sizeof(real));
         pack_vectors(c, weights.vectors);
         if (PROJECTED) pack_projection_back(c, weights.projection);
 #pragma omp parallel num_threads(c->slabs) if (c->slabs > 1)

@@ -323,6 +323,7 @@ EXPORT int recurra_forward(const Call *c) {
             if (allocate(&arena)) return -1;
             continue;
         }
+        ask_for_large_pages(c->y, (size_t)(c->time * c->batch * c->output) * sizeof(real));
         if (c->tape) ask_for_large_pages(c->tape, (size_t)tape_size(c) * sizeof(real));
         if (c->tape) c->tape[tape_size(c) - 1] = (real)c->slabs;
         pack_vectors(c, weights.vectors);

@@ -152,16 +152,20 @@ INLINE void restore_denormals(unsigned before) {
 #endif
 }
 
+enum { STRIP = 32 }; /* steps of a depth whose cache lines stay at hand while a tile's units are taken in turn */
+
 /* to[tile][k][column][unit] = weight[(gate * hidden + unit) * depth + k], for the columns from first on. */
 static void pack_forward(const Call *c, const real *weight, const int *gates, int first, int count, long depth, long tile,
                          real *to) {
     real *panel = to + tile * depth * count * TILE;
-    for (int column = 0; column < count; column++) {
-        for (long unit = 0; unit < TILE && tile * TILE + unit < c->hidden; unit++) {
-            const real *from = weight + (gates[first + column] * c->hidden + tile * TILE + unit) * depth;
-            real *at = panel + column * TILE + unit;
-            for (long k = 0; k < depth; k++) at[k * count * TILE] = from[k];
-        }
+    const long units = c->hidden - tile * TILE < TILE ? c->hidden - tile * TILE : TILE;
+    for (long begin = 0; begin < depth; begin += STRIP) {
+        const long end = begin + STRIP < depth ? begin + STRIP : depth;
+        for (int column = 0; column < count; column++)
+            for (long unit = 0; unit < units; unit++) {
+                const real *from = weight + (gates[first + column] * c->hidden + tile * TILE + unit) * depth;
+                for (long k = begin; k < end; k++) panel[(k * count + column) * TILE + unit] = from[k];
+            }
     }
 }
 
@@ -190,15 +194,18 @@ static void pack_backward(const Call *c, const real *weight, const int *gates, i
     }
 }
 
-/* weight[(gate * hidden + unit) * depth + k] += from[tile][k][column][unit]: gradients back in torch's layout. */
+/* weight[(gate * hidden + unit) * depth + k] = from[tile][k][column][unit]: gradients back in torch's layout. */
 static void unpack(const Call *c, const real *from, const int *gates, int first, int count, long depth, long tile,
                    real *weight) {
     const real *panel = from + tile * depth * count * TILE;
-    for (int column = 0; column < count; column++) {
-        for (long unit = 0; unit < TILE && tile * TILE + unit < c->hidden; unit++) {
-            real *to = weight + (gates[first + column] * c->hidden + tile * TILE + unit) * depth;
-            for (long k = 0; k < depth; k++) to[k] = panel[(k * count + column) * TILE + unit];
-        }
+    const long units = c->hidden - tile * TILE < TILE ? c->hidden - tile * TILE : TILE;
+    for (long begin = 0; begin < depth; begin += STRIP) {
+        const long end = begin + STRIP < depth ? begin + STRIP : depth;
+        for (int column = 0; column < count; column++)
+            for (long unit = 0; unit < units; unit++) {
+                real *to = weight + (gates[first + column] * c->hidden + tile * TILE + unit) * depth;
+                for (long k = begin; k < end; k++) to[k] = panel[(k * count + column) * TILE + unit];
+            }
     }
 }
 
