@@ -132,7 +132,9 @@ def test_a_value_that_is_used_often_gets_the_sum():
     graph = Graph()
     a, b = graph.leaf("x", "a"), graph.leaf("x", "b")
     shared = graph.multiply(graph.apply("tanh", a), b)
-    root = graph.add(graph.multiply(shared, shared), graph.apply("sub", graph.apply("sin", shared), graph.add(a, shared)))
+    root = graph.add(
+        graph.multiply(shared, shared), graph.apply("sub", graph.apply("sin", shared), graph.add(a, shared))
+    )
     check(graph, [root, shared], {a: draw(ROWS, UNITS), b: draw(ROWS, UNITS, seed=1)})
 
 
@@ -146,7 +148,9 @@ def test_one_value_may_be_several_results():
 def test_a_result_that_owes_nothing_has_no_gradient():
     graph = Graph()
     a, b = graph.leaf("x", "a"), graph.leaf("x", "b")
-    totals = differentiate(graph, {graph.apply("tanh", a): graph.leaf("d", "0"), graph.constant(3): graph.leaf("d", "1")})
+    totals = differentiate(
+        graph, {graph.apply("tanh", a): graph.leaf("d", "0"), graph.constant(3): graph.leaf("d", "1")}
+    )
     assert a in totals
     assert b not in totals
 

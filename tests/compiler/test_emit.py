@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,7 +53,9 @@ def digest():
 
 
 def test_a_program_is_written_alike_in_every_process():
-    program = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import test_emit; print(test_emit.digest())"
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_emit; print(test_emit.digest())"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": "7"}, capture_output=True, text=True
     )
@@ -240,5 +243,7 @@ def test_neon_takes_the_text(case, tmp_path):
     (tmp_path / "kernel.c").write_text(emit(make_program(get_cell(name), form), bits=bits))
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-c"]
     subprocess.run(
-        [*cross_compiler(), *flags, str(tmp_path / "kernel.c"), "-o", str(tmp_path / "kernel.o")], check=True, timeout=300
+        [*cross_compiler(), *flags, str(tmp_path / "kernel.c"), "-o", str(tmp_path / "kernel.o")],
+        check=True,
+        timeout=300,
     )

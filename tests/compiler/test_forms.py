@@ -103,7 +103,9 @@ def test_a_further_product_is_normalised_and_thinned_where_it_is_made():
 
 def test_what_is_not_thinned_knows_no_mask():
     assert names_of(shaped(get_cell("mgu"), Form()).after, "thin") == set()
-    assert names_of(shaped(get_cell("lstm"), Form(thinned=True)).after, "thin") == set()  # its operand is thinned before
+    assert (
+        names_of(shaped(get_cell("lstm"), Form(thinned=True)).after, "thin") == set()
+    )  # its operand is thinned before
 
 
 def test_zoneout_keeps_drawn_units_or_a_share_field_by_field():

@@ -94,7 +94,9 @@ def compute(node, known):
 def test_a_simpler_form_has_the_same_value(graph, leaves, op, wrapped):
     """But for the sign of 0, and where something that is not finite is multiplied by 0."""
     a, b, _ = leaves
-    operand = {"plain": a, "negative": graph.apply("neg", a), "other": graph.apply("neg", graph.multiply(a, b))}[wrapped]
+    operand = {"plain": a, "negative": graph.apply("neg", a), "other": graph.apply("neg", graph.multiply(a, b))}[
+        wrapped
+    ]
     for number, x, y in itertools.product(NUMBERS, UNKNOWN, UNKNOWN):
         known = {a: x, b: y}
         value = compute(operand, known)

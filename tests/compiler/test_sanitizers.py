@@ -35,7 +35,10 @@ PROGRAMS = [(name, PLAIN, 32, 1) for name in list_cells()]
 PROGRAMS += [("elman-relu", PLAIN, 32, 4), ("mingru", PLAIN, 64, 2), ("lstm", PLAIN, 64, 1)]
 PROGRAMS += [(name, form, 32, 1) for name in ("lstm", "gru", "cfc") for form in (NORMAL, THINNED, ZONED_OUT, MANY)]
 PROGRAMS += [("lru", form, 32, 1) for form in (THINNED, Form(zoneout=("drawn", "", "")))]
-PROGRAMS += [("lstm", Form(projected=True), 32, 1), ("lstm", Form(layer_norm=True, thinned=True, projected=True), 32, 1)]
+PROGRAMS += [
+    ("lstm", Form(projected=True), 32, 1),
+    ("lstm", Form(layer_norm=True, thinned=True, projected=True), 32, 1),
+]
 
 # In front of the program: between pieces of memory, what no piece may touch.
 TAKING = "static real *take(Arena *arena, long count) {"
@@ -46,7 +49,8 @@ static real *take_unguarded(Arena *arena, long count);
 
 static real *take(Arena *arena, long count) {
     real *piece = take_unguarded(arena, count);
-    if (piece) __asan_poison_memory_region(piece + count, (size_t)(arena->base + arena->used - (char *)(piece + count)));
+    char *end = (char *)(piece + count);
+    if (piece) __asan_poison_memory_region(end, (size_t)(arena->base + arena->used - end));
     return piece;
 }
 
@@ -291,9 +295,7 @@ def _constants(program: Program) -> str:
         "GATES": len(cell.gates),
         "AGAIN": len(cell.recurrent_gates),
         "ALL_INPUT": _are_all_there(len(cell.gates), [column.input_gate for column in program.columns]),
-        "ALL_AGAIN": _are_all_there(
-            len(cell.recurrent_gates), [column.recurrent_gate for column in program.columns]
-        ),
+        "ALL_AGAIN": _are_all_there(len(cell.recurrent_gates), [column.recurrent_gate for column in program.columns]),
         "DRAWN_OUT": ", ".join(str(int(one)) for one in drawn),
         "STREAMS": int(not form.thinned and not any(drawn)),
     }

@@ -6,6 +6,7 @@ import torch
 import recurra
 from recurra.cells import Cell, State, get_cell, sigmoid, tanh
 from recurra.compiler.forms import Form
+from recurra.compiler.library import FIELDS, get_library, parts_for
 from recurra.compiler.program import make_program
 from recurra.compiler.toolchain import find_compiler
 from recurra.engines import kernel
@@ -175,15 +176,18 @@ def test_the_tape_is_as_long_as_the_kernel_says(name, dtype):
     cell = get_cell(name)
     program = make_program(cell, FORMS[name])
     for hidden in (1, 7, 33, 64):
-        weight, again = len(cell.gates) * hidden, len(cell.recurrent_gates) * hidden
+        again = len(cell.recurrent_gates) * hidden
         inputs = kernel.Inputs(
             torch.zeros(3, 5, 2, dtype=dtype),
             [torch.zeros(5, hidden, dtype=dtype) for _ in cell.states],
-            torch.zeros(weight, 2, dtype=dtype),
+            torch.zeros(len(cell.gates) * hidden, 2, dtype=dtype),
             torch.zeros(again, hidden, dtype=dtype) if again else None,
         )
-        frame = kernel._Frame(program, inputs, False)
-        assert kernel.tape_size(program, inputs) == frame.library.tape_size(frame.call)
+        library = get_library(program, 8 * dtype.itemsize, parts_for(program, hidden, dtype))
+        for slabs in (1, 2, 5):
+            sizes = {"time": 3, "batch": 5, "input": 2, "hidden": hidden, "output": hidden, "slabs": slabs}
+            found = library.tape_size([sizes.get(field, 0) for field in FIELDS])
+            assert found == kernel.tape_size(program, inputs)
 
 
 def test_explain_says_what_training_keeps():

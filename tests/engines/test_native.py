@@ -29,17 +29,21 @@ def test_a_cell_that_bears_the_name_is_not_given_to_the_kernel():
     assert native.refusal(impostor()) is not None
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
-def test_lengths_of_any_integer_type_in_any_order(dtype):
+def test_lengths_of_any_integer_type_in_any_order(dtype, engine):
     layer, x = Recurrent("gru", 2, 3, seed=0), torch.randn(5, 4, 2)
-    y, _ = layer(x, lengths=torch.tensor([1, 0, 5, 3], dtype=dtype))
+    with recurra.engine(engine):
+        y, _ = layer(x, lengths=torch.tensor([1, 0, 5, 3], dtype=dtype))
     assert (y[:, :, 0] != 0).sum(0).tolist() == [1, 0, 5, 3]
 
 
-def test_gradients_flow_in_evaluation_mode_too():
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_gradients_flow_in_evaluation_mode_too(engine):
     for name in ("lstm", "gru", "elman"):
         layer, x = Recurrent(get_cell(name), 2, 3).eval(), torch.randn(3, 2, 2, requires_grad=True)
-        layer(x)[0].sum().backward()
+        with recurra.engine(engine):
+            layer(x)[0].sum().backward()
         assert x.grad.abs().sum() > 0
 
 
@@ -59,7 +63,7 @@ def test_cudnn_takes_the_weights_without_a_warning_and_computes_the_same(name):
         layer.zero_grad()
 
 
-@pytest.mark.parametrize("name", ["torch", "reference"])
+@pytest.mark.parametrize("name", ["auto", "torch", "reference"])
 @pytest.mark.parametrize("cell", ["elman-relu", "feedback-relu", "lstm", "gru"])
 def test_what_grows_does_not_grow_on_in_the_padding(cell, name):
     """A row that ends early must not overflow behind its end, nor poison a gradient there."""

@@ -45,7 +45,9 @@ CASES = [
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("cell", "options", "conditions"), CASES, ids=["ragged", "normal", "projected", "gaps", "dropped", "unlooped"])
+@pytest.mark.parametrize(
+    ("cell", "options", "conditions"), CASES, ids=["ragged", "normal", "projected", "gaps", "dropped", "unlooped"]
+)
 def test_the_operator_is_what_torch_asks_of_one(cell, options, conditions):
     """Its schema, its fake results and its derivative, traced with shapes that change."""
     layer = Recurrent(cell, 2, 3, seed=0, dtype=torch.float64, **options)

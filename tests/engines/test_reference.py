@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recurra.cells import Cell, State, tanh
-from recurra.engines import Conditions, Weights, engine, native, reference
+from recurra.engines import Conditions, Weights, compiled, engine, native, reference, scan
 from recurra.errors import ArgumentError
 from recurra.nn import Recurrent
 
@@ -13,7 +13,8 @@ def test_the_reference_calls_no_kernel(monkeypatch):
     def refuse(*arguments, **named):
         raise AssertionError("a kernel was called")
 
-    monkeypatch.setattr(native, "run", refuse)
+    for module in (compiled, native, scan):
+        monkeypatch.setattr(module, "run", refuse)
     for kernel in ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell"):
         monkeypatch.setattr(torch, kernel, refuse)
         monkeypatch.setattr(torch._VF, kernel, refuse)
@@ -22,8 +23,9 @@ def test_the_reference_calls_no_kernel(monkeypatch):
         with engine("reference"):
             y, _ = layer(torch.ones(4, 2, 2), lengths=[4, 2])
         assert y.abs().sum() > 0
-        with pytest.raises(AssertionError, match="a kernel was called"):
-            layer(torch.ones(4, 2, 2))
+        for name in ("auto", "torch"):
+            with engine(name), pytest.raises(AssertionError, match="a kernel was called"):
+                layer(torch.ones(4, 2, 2))
 
 
 class Memory(Cell):

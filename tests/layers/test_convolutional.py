@@ -245,13 +245,17 @@ def test_a_place_sees_its_neighbourhood_and_no_more():
 
 def test_only_the_reference_runs_it_and_says_why():
     layer = layer_of("lstm")
-    assert layer.explain() == "layer 0: lstm by reference (torch: torch's kernels know no convolution)"
+    known = {
+        "compiled": "kernels are compiled for products, not for convolutions",
+        "torch": "torch's kernels know no convolution",
+        "scan": "a recurrent product reads the output of the step before, which mixes its units",
+    }
+    why = "; ".join(f"{engine}: {words}" for engine, words in known.items())
+    assert layer.explain() == f"layer 0: lstm by reference ({why})"
     assert available(layer.cell, frozenset({"convolution"})) == ("reference",)
-    with (
-        recurra.engine("torch"),
-        pytest.raises(ArgumentError, match="torch's kernels know no convolution; ask for one of"),
-    ):
-        layer(X)
+    for engine, words in known.items():
+        with recurra.engine(engine), pytest.raises(ArgumentError, match=f"{words}; ask for one of"):
+            layer(X)
 
 
 def test_short_names_are_the_long_one():

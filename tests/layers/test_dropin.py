@@ -23,7 +23,7 @@ from recurra.testing import assert_within_rounding
 
 LAYERS = {LSTM: nn.LSTM, GRU: nn.GRU, RNN: nn.RNN}
 CELLS = {LSTMCell: nn.LSTMCell, GRUCell: nn.GRUCell, RNNCell: nn.RNNCell}
-ENGINES = ("torch", "reference")
+ENGINES = ("auto", "torch", "reference")
 
 
 def pair(ours, *places, **named):

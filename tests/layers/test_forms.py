@@ -265,7 +265,7 @@ ROWS = [torch.zeros(3, 2), torch.zeros(1, 2)]
     ],
 )
 def test_forms_that_do_not_fit_are_refused_in_words(layer, x, named, words):
-    for engine in ("torch", "reference"):
+    for engine in ("auto", "torch", "reference"):
         with recurra.engine(engine), pytest.raises(ArgumentError) as caught:
             layer(x, **named)
         assert words in str(caught.value)

@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 import recurra
 from recurra.cells import list_cells
+from recurra.compiler.toolchain import find_compiler
 from recurra.errors import ArgumentError, Notice
 from recurra.nn import GRU, LSTM, Recurrent
 from recurra.testing import assert_within_rounding
+from recurra.testing.options import OPTIONS
 
 X = torch.randn(6, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -88,11 +90,12 @@ def test_noise_that_is_passed_on_makes_chunks_and_steps_equal_the_whole(cell):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman", "elman-relu"])
 def test_every_engine_drops_the_same(cell, options):
     layer, found = build(cell, layers=2, bidirectional=True, **options), []
-    for name in ("torch", "reference"):
+    for name in ("auto", "torch", "reference"):
         torch.manual_seed(3)
         with recurra.engine(name):
             found.append(layer(X, lengths=[6, 0, 3, 5])[0])
-    assert_within_rounding(*found)
+    assert_within_rounding(found[0], found[2])
+    assert_within_rounding(found[1], found[2])
     assert not torch.allclose(found[0], layer.eval()(X, lengths=[6, 0, 3, 5])[0])
 
 
@@ -113,8 +116,11 @@ def test_settings_may_be_changed_on_the_layer():
     layer.dropout, layer.zoneout = 1.0, {"h": 0.5}
     torch.manual_seed(0)
     assert torch.equal(layer(X + 1)[0], layer(X)[0]) is False
-    assert "zoneout" in layer.explain()
+    with recurra.engine("torch"), pytest.raises(ArgumentError, match="know no zoneout"):
+        layer.explain()
     layer.zoneout, layer.checkpoint = 0.0, 2
+    with recurra.engine("torch"):
+        assert "gru by torch" in layer.explain()
     assert torch.equal(layer(X + 1)[0], layer(X)[0])  # nothing passes from the first layer to the second
     with pytest.raises(ArgumentError, match=r"zoneout is 2.0"):
         layer.zoneout = 2.0
@@ -282,7 +288,7 @@ def test_a_projection_is_that_of_torch_for_lstm_and_shortens_the_output_of_other
     layer = build("lstm", layers=2, proj_size=2, bidirectional=True)
     theirs = nn.LSTM(3, 5, 2, proj_size=2, bidirectional=True, dtype=torch.float64)
     theirs.load_state_dict(layer.state_dict(), strict=True)
-    for name in ("torch", "reference"):
+    for name in ("auto", "torch", "reference"):
         with recurra.engine(name):
             y, state = layer(X)
         expected, (h, c) = theirs(X)
@@ -510,11 +516,21 @@ def test_resets_that_do_not_fit(resets):
         build("lstm")(X, resets=resets)
 
 
-def test_the_engine_that_an_option_costs_is_named_with_its_reason():
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_no_option_costs_the_compiled_kernels(options):
+    for line in build("lstm", layers=2, **options).explain().splitlines():
+        assert "lstm by compiled (the fastest that computes lstm; training keeps" in line
+
+
+def test_the_engine_that_an_option_costs_is_named_with_its_reason(monkeypatch):
+    monkeypatch.setenv("RECURRA_CC", "none")
     assert "by torch" in build("lstm", recurrent_dropout=0.5).eval().explain()
     assert "torch's kernels know no recurrent dropout" in build("lstm", recurrent_dropout=0.5).explain()
     said = build("gru", zoneout=0.1, layer_norm=True).explain()
-    assert said == "layer 0: gru by reference (torch: torch's kernels know no layer normalisation and no zoneout)"
+    without = "compiled: RECURRA_CC=none turns the compiler off; unset it"
+    lacking = "torch: torch's kernels know no layer normalisation and no zoneout"
+    assert said.startswith(f"layer 0: gru by reference ({without}; {lacking}; scan: ")
 
 
 def test_to_explain_draws_nothing():

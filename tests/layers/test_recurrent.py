@@ -1,5 +1,7 @@
 """The layer against torch.nn: the same numbers for the same weights, in every form of call."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 import recurra
+from recurra.compiler.toolchain import find_compiler
 from recurra.nn import Recurrent
 from recurra.testing import assert_within_rounding
 
@@ -17,7 +20,7 @@ RIVALS = {
     "elman": nn.RNN,
     "elman-relu": lambda *sizes, **named: nn.RNN(*sizes, nonlinearity="relu", **named),
 }
-ENGINES = ("torch", "reference")
+ENGINES = ("auto", "torch", "reference")
 
 
 def pair(cell, input_size, hidden_size, num_layers=1, **named):
@@ -179,12 +182,28 @@ def test_a_step_continues_a_sequence_in_either_batch_order():
             assert_within_rounding(y_t, expected)
 
 
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 def test_explain_names_engine_and_reason_per_layer():
-    assert Recurrent("lstm", 1, 2, 2, bidirectional=True).explain().splitlines() == [
-        "layer 0: lstm, both directions by torch (the fastest that computes lstm)",
-        "layer 1: lstm, both directions by torch (the fastest that computes lstm)",
-    ]
-    assert "by reference (torch: torch has kernels for" in Recurrent("elman-sigmoid", 1, 2).explain()
+    layer = Recurrent("lstm", 1, [20, 2], 2, bidirectional=True, dtype=torch.float64)
+    why = r"\(the fastest that computes lstm; training keeps (.*) bytes a step and row\)"
+    lines = enumerate(layer.explain().splitlines())
+    first, second = (
+        int(re.fullmatch(f"layer {place}: lstm, both directions by compiled {why}", line)[1].replace(",", ""))
+        for place, line in lines
+    )
+    assert first >= 5 * 20 * 8 > second >= 5 * 2 * 8  # four gates and the memory, in float64
+    with recurra.engine("torch"):
+        assert layer.explain().splitlines() == [
+            "layer 0: lstm, both directions by torch (asked for by name)",
+            "layer 1: lstm, both directions by torch (asked for by name)",
+        ]
+
+
+def test_explain_names_the_remedy_where_there_is_no_compiler(monkeypatch):
+    monkeypatch.setenv("RECURRA_CC", "none")
+    without = "compiled: RECURRA_CC=none turns the compiler off; unset it"
+    assert Recurrent("lstm", 1, 2).explain() == f"layer 0: lstm by torch ({without})"
+    assert f"by reference ({without}; torch: torch has kernels for" in Recurrent("elman-sigmoid", 1, 2).explain()
 
 
 def test_a_layer_prints_its_arguments():
@@ -192,7 +211,7 @@ def test_a_layer_prints_its_arguments():
     assert repr(layer) == "Recurrent('elman-relu', 3, 7, num_layers=2, dropout=0.5, bidirectional=True)"
 
 
-def test_autocast_runs_in_both_engines():
+def test_autocast_runs_in_every_engine():
     layer, x = Recurrent("lstm", 3, 5, bidirectional=True, seed=0), torch.randn(4, 3, 3)
     exact, _ = layer(x)
     for name in ENGINES:

@@ -228,7 +228,14 @@ def test_x_may_be_anything_that_numpy_can_copy():
     layer = make_layer(dtype=torch.float32)
     expected = layer.stream()(np.array([1, 2], np.float32)).copy()
     wide = np.arange(8, dtype=np.float32)
-    for x_t in ([1, 2], (1.0, 2.0), np.array([1, 2]), torch.tensor([1.0, 2.0]), wide[1:3], np.array([0, 1, 0, 2, 0])[1::2]):
+    for x_t in (
+        [1, 2],
+        (1.0, 2.0),
+        np.array([1, 2]),
+        torch.tensor([1.0, 2.0]),
+        wide[1:3],
+        np.array([0, 1, 0, 2, 0])[1::2],
+    ):
         assert np.array_equal(layer.stream()(x_t), expected)
 
 

@@ -76,7 +76,7 @@ def compile_library(source: str, path: Path, compiler: Compiler, extra_flags: Se
                 raise OSError(f"the compiler could not write to {path.parent}: {error}") from None
             raise BuildError(
                 f"a kernel could not be built: {error}; its source is kept in {text}; the command was: "
-                f"{shlex.join([*command, str(path), '-lm'])}"
+                f"{shlex.join([*command, str(path), '-lm'])}; RECURRA_CC=none runs without kernels"
             ) from None
         with built.open("rb") as file:
             os.fsync(file.fileno())

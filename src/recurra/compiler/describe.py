@@ -21,7 +21,7 @@ def describe(program: Program) -> str:
         f"again       {', '.join(_again(program)) or 'nothing but sums and products'}",
     ]
     if program.vectors:
-        made = "; ".join(spell(node, {}) for node in program.vectors)
+        made = "; ".join(f"vector.{place} = {spell(node, {})}" for place, node in enumerate(program.vectors))
         lines.append(f"once        {made}: of parameters alone, computed before the first step")
     lines.append(f"why         {costs_of()}")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from recurra.compiler.build import load_library
 from recurra.compiler.emit import emit, emit_products
 from recurra.compiler.processor import processor
 from recurra.compiler.program import Program
-from recurra.errors import RecurraError
+from recurra.errors import BuildError, RecurraError
 
 __all__ = ["FIELDS", "Call", "Library", "addresses", "get_library", "parts_for", "tile_for"]
 
@@ -82,6 +82,15 @@ class Library:
         self._loaded = load_library(source, f"{program.cell.name}{bits}")
         products = load_library(emit_products(bits), f"products{bits}").recurra_products
         products.restype = ctypes.c_void_p
+        built = (
+            self._function("vector_bytes", ctypes.c_int, arguments=0)(),
+            self._function("panel", ctypes.c_int, 0)(),
+        )
+        if built != _vectors():
+            raise BuildError(
+                f"the compiler builds for vectors of {built[0]} bytes and panels of {built[1]}, the processor suggests "
+                f"{_vectors()}; set RECURRA_CC=none to run without kernels, and report it"
+            )
         self._function("link", None, arguments=2)(products(0), products(1))
         results = {
             "forward": ctypes.c_int,

@@ -61,10 +61,12 @@ def trace(cell: Cell) -> Equations:
         last = [
             frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == tracer.code.co_filename
         ]
-        line = f"line {last[-1].lineno}: {last[-1].line}" if last else "its step"
+        line = f"line {last[-1].lineno}, `{last[-1].line}`" if last else "its step"
         raise Untraceable(f"{line}: {type(error).__name__}: {error}") from error
     if not isinstance(after, State) or set(after._fields) != set(cell.states):
-        raise Untraceable(f"step returned {after!r}, and not State({', '.join(f'{s}=...' for s in cell.states)})")
+        found = f"State({', '.join(after._fields)})" if isinstance(after, State) else type(after).__name__
+        raise Untraceable(f"step returned {found}, and not State({', '.join(f'{state}=...' for state in cell.states)})")
+    tracer.returned = True
     return Equations(graph, tuple(tracer.read(getattr(after, state), f"state {state}") for state in cell.states))
 
 
@@ -74,6 +76,8 @@ class _Tracer:
     def __init__(self, graph: Graph, cell: Cell) -> None:
         self.graph = graph
         self.code: CodeType = _code_of(cell)
+        self.returned = False
+        """Whether the equations have run, and no line of theirs is to blame."""
         self.given: dict[str, Node] = {}  # to further projections
 
     def symbol(self, node: Node) -> _Symbol:
@@ -102,10 +106,10 @@ class _Tracer:
     def refused(self, why: str) -> Untraceable:
         """The error for what the equations do now, with their line."""
         frame = sys._getframe(1)
-        while frame is not None:
+        while frame is not None and not self.returned:
             if frame.f_code.co_filename == self.code.co_filename and "recurra/compiler" not in frame.f_code.co_filename:
                 line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-                return Untraceable(f"line {frame.f_lineno}: {line}: {why}")
+                return Untraceable(f"line {frame.f_lineno}, `{line}`: {why}")
             if frame.f_back is None:
                 break
             frame = frame.f_back
@@ -185,6 +189,18 @@ class _Symbol:
         one, last = tracer.read(self), tracer.read(other)
         return tracer.symbol(tracer.graph.apply("where", condition.node, one, last))
 
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, arguments: Any = (), named: Any = None) -> _Symbol:
+        """torch.tanh(value) and the like mean what value.tanh() does."""
+        symbol = next(value for value in arguments if isinstance(value, _Symbol))
+        name = getattr(function, "__name__", str(function))
+        if named or name not in (*FUNCTIONS, *CONDITIONS, *_OPERATORS):
+            raise symbol._tracer.refused(f"torch.{name} is no function of recurra.cells")
+        if name == "where":
+            condition, one, other = arguments
+            return symbol._tracer.symbol(symbol._tracer.read(one)).where(condition, other)
+        return symbol._tracer.apply(name, *arguments)
+
     def __bool__(self) -> bool:
         raise self._tracer.refused(
             "a branch on values, which differ from unit to unit; use where(condition, one, other)"
@@ -199,6 +215,9 @@ class _Symbol:
         if name.startswith("__"):  # asked for by Python and its libraries
             raise AttributeError(name)
         raise self._tracer.refused(f"{name!r} is no function of recurra.cells")
+
+
+_OPERATORS = ("add", "sub", "mul", "div", "neg")
 
 
 def _code_of(cell: Cell) -> CodeType:

@@ -12,7 +12,7 @@ import torch
 
 from recurra.cells import Cell
 from recurra.engines import compiled, native, reference, scan
-from recurra.errors import ArgumentError, nearest
+from recurra.errors import ArgumentError
 
 __all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "tape"]
 
@@ -73,6 +73,8 @@ def choose(cell: Cell, needs: frozenset[str] = frozenset()) -> Choice:
     for name, module in _ENGINES.items():
         why = module.refusal(cell, needs)
         if why is None:
+            if name != "compiled":
+                compiled.tell_if_there_is_no_compiler()
             return Choice(name, "; ".join(refusals) or f"the fastest that computes {cell.name}")
         refusals.append(f"{name}: {why}")
     raise AssertionError("the reference runs every cell")
@@ -95,10 +97,11 @@ def get_engine(name: str) -> ModuleType:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def asked_for() -> str:
+    """The engine that is asked for here, "auto" where none is."""
     return _wanted.get()
 
 
 def _check(name: str) -> None:
     known = ["auto", *_ENGINES]
     if name not in known:
-        raise ArgumentError(f"engine {name!r} is unknown; {nearest(str(name), known)} All: {', '.join(known)}")
+        raise ArgumentError(f"engine {name!r} is unknown; there are: {', '.join(known)}")

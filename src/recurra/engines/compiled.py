@@ -5,6 +5,7 @@ A second derivative is taken by the reference, which a Notice says. Under torch.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -26,7 +27,7 @@ from recurra.engines.vectors import Recipe, compute_vectors, make_recipe
 from recurra.engines.weights import Weights
 from recurra.errors import Notice
 
-__all__ = ["advance", "refusal", "run", "tape_bytes"]
+__all__ = ["advance", "refusal", "run", "tape_bytes", "tell_if_there_is_no_compiler"]
 
 _UNKNOWN = {
     "convolution": "kernels are compiled for products, not for convolutions",
@@ -53,6 +54,19 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
 def _lacking(cell: Cell, needs: frozenset[str]) -> str | None:
     """What there is not: a compiler, or a graph of the equations."""
     return why_no_compiler() if find_compiler() is None else _untraceable(cell, needs)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def tell_if_there_is_no_compiler() -> bool:
+    """Say, once in a process, that kernels cannot be built here; not where RECURRA_CC=none asks for it."""
+    if _said or os.environ.get("RECURRA_CC") == "none" or find_compiler() is not None:
+        return False
+    _said.append(True)
+    warnings.warn(f"recurrences run without compiled kernels, slower: {why_no_compiler()}", Notice, stacklevel=2)
+    return True
+
+
+_said: list[bool] = []
 
 
 @cache

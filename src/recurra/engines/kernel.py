@@ -17,7 +17,7 @@ __all__ = ["Gradients", "Inputs", "bias_gradients", "compute", "differentiate", 
 
 _BLOCK = 128  # rows of a block of steps, if so many find room in
 _CACHE = 1 << 20  # bytes of a processor's cache
-_FEW = 4  # rows of one step
+_FEW = 16  # rows of one step
 _WORTHWHILE = 1 << 21  # multiplications below which a second thread costs more than it brings
 
 

@@ -26,7 +26,7 @@ _INPUTS = (
     "Tensor? gaps, Tensor? thin, Tensor?[] kept, int program, bool reverse"
 )
 _library = torch.library.Library("recurra", "DEF")
-_library.define(f"sequence({_INPUTS}) -> (Tensor, Tensor[], Tensor)")
+_library.define(f"sequence({_INPUTS}, bool keep) -> (Tensor, Tensor[], Tensor)")
 _library.define(
     f"sequence_backward({_INPUTS}, Tensor y, Tensor tape, Tensor? dy, Tensor?[] dlast) "
     "-> (Tensor, Tensor[], Tensor, Tensor, Tensor, Tensor, Tensor, Tensor[])"
@@ -42,13 +42,13 @@ def number_of(program: Program) -> int:
 
 def run_operator(program: int, inputs: Inputs, reverse: bool) -> tuple[Tensor, ...]:
     """The outputs and the fields of the last state, by the operator."""
-    y, last, _ = torch.ops.recurra.sequence(*inputs, program, reverse)
+    y, last, _ = torch.ops.recurra.sequence(*inputs, program, reverse, torch.is_grad_enabled())
     return (y, *last)
 
 
 def _sequence(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
     inputs, program, reverse = _read(arguments)
-    y, last, tape = compute(program, inputs, reverse=reverse, keep=True)
+    y, last, tape = compute(program, inputs, reverse=reverse, keep=arguments[-1])
     return y, last, y.new_empty(0) if tape is None else tape
 
 
@@ -56,7 +56,8 @@ def _fake_sequence(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
     inputs, program, _ = _read(arguments)
     time, batch, _ = inputs.x.shape
     y = inputs.x.new_empty(time, batch, inputs.start[0].shape[1])
-    return y, [torch.empty_like(part) for part in inputs.start], y.new_empty(tape_size(program, inputs))
+    tape = y.new_empty(tape_size(program, inputs) if arguments[-1] else 0)
+    return y, [torch.empty_like(part) for part in inputs.start], tape
 
 
 def _sequence_backward(*arguments: Any) -> tuple[Any, ...]:
@@ -89,7 +90,7 @@ def _read(arguments: Sequence[Any]) -> tuple[Inputs, Program, bool]:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, list[Tensor], Tensor]) -> None:
-    ctx.inputs, ctx.y, ctx.tape = inputs, output[0], output[2]
+    ctx.inputs, ctx.y, ctx.tape = inputs[:-1], output[0], output[2]
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtape: Tensor | None) -> tuple[Any, ...]:
@@ -107,7 +108,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtap
         None if inputs.projection is None else projection,
         list(vectors.unbind(0)),
         *(None, None, restart, None, None, [None] * len(inputs.kept)),
-        *(None, None),
+        *(None, None, None),
     )
 
 

@@ -182,7 +182,7 @@ class Recurrent(RecurrentModule):
         lines = []
         for recurrence in self._stack.recurrences[:: self.num_directions]:
             costs = tape(choice.engine, self.cell, asked, recurrence.hidden_size, self._any_weight().dtype)
-            kept = f"; training keeps {costs:,} bytes a step and row" if costs is not None else ""
+            kept = f"; training keeps {costs * self.num_directions:,} bytes a step and row" if costs is not None else ""
             lines.append(f"layer {recurrence.layer}: {self.cell.name}{both} by {choice.engine} ({choice.why}{kept})")
         return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from recurra.layers.arguments import check_count, check_dtype, check_flag
 from recurra.layers.dropin import check_nonlinearity
 from recurra.layers.initialising import Role, initialise
 from recurra.layers.shapes import check_step
+from recurra.layers.stack import needs_of
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -74,7 +75,7 @@ class _Single(nn.Module):
         x = input
         if input.dim() == 1:
             x, state = input.unsqueeze(0), state.map(lambda part: part.unsqueeze(0))
-        state = get_engine(choose(self.cell).engine).advance(self.cell, weights, x, state)
+        state = get_engine(choose(self.cell, needs_of(x)).engine).advance(self.cell, weights, x, state)
         if input.dim() == 1:
             state = state.map(lambda part: part.squeeze(0))
         return tuple(state) if len(state) > 1 else state[0]

@@ -16,7 +16,7 @@ from recurra.layers.noise import Noise, draw_kept
 from recurra.layers.parameters import Recurrence
 from recurra.layers.segments import run_in_segments
 
-__all__ = ["Passage", "Stack", "needs"]
+__all__ = ["Passage", "Stack", "needs", "needs_of"]
 
 
 class Stack(NamedTuple):
@@ -136,9 +136,21 @@ def needs(stack: Stack, passage: Passage) -> frozenset[str]:
         "zoneout": any(passage.zoneout),
         "resets under torch.compile": passage.resets is not None and torch.compiler.is_compiling(),
         "derivatives of time gaps": passage.gaps is not None and passage.gaps.requires_grad,
-        "CUDA": passage.x.device.type != "cpu",
-        "half precision": passage.x.dtype not in (torch.float32, torch.float64),
-        "autocast": torch.is_autocast_enabled(passage.x.device.type),
-        "export": torch.compiler.is_exporting(),
     }
+    return _those(asked) | needs_of(passage.x)
+
+
+def needs_of(x: Tensor) -> frozenset[str]:
+    """What an engine must be able to do to run on such numbers, whatever the layer."""
+    return _those(
+        {
+            "CUDA": x.device.type != "cpu",
+            "half precision": x.dtype not in (torch.float32, torch.float64),
+            "autocast": torch.is_autocast_enabled(x.device.type),
+            "export": torch.compiler.is_exporting(),
+        }
+    )
+
+
+def _those(asked: dict[str, bool]) -> frozenset[str]:
     return frozenset(name for name, needed in asked.items() if needed)

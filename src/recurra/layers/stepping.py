@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Stepper"]
 
 
+_FEW = 32  # rows; for more, weights are worth packing
+
+
 class _Frame(NamedTuple):
     """What steps of so many rows in one dtype have in common.
 
@@ -116,7 +119,7 @@ class Stepper:
         return addresses
 
     def _build(self, shape: torch.Size, dtype: torch.dtype) -> _Frame | None:
-        if len(shape) not in (1, 2) or shape[-1] != self._recurrences[0].features:
+        if len(shape) not in (1, 2) or shape[-1] != self._recurrences[0].features or shape[:-1].numel() > _FEW:
             return None
         kernels = [get_step(recurrence.cell, recurrence.hidden_size, dtype) for recurrence in self._recurrences]
         found = tuple(kernel for kernel in kernels if kernel is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -60,8 +61,10 @@ class Stream:
     def __call__(self, x_t: Any, gaps: Any = None) -> Array:
         """One step. gaps: time that passed since the step before, a number or (batch,), for a cell that reads it.
 
-        Raises ValueError, as NumPy does, if the shape does not fit.
+        Raises ArgumentError if the shape does not fit.
         """
+        if getattr(x_t, "shape", None) != self._x.shape and np.shape(x_t) != self._x.shape:
+            raise ArgumentError(f"x_t has shape {np.shape(x_t)}; expected {self._x.shape}, as the stream was opened")
         self._x[...] = x_t
         if gaps is not None:
             self._set_gaps(gaps)

@@ -73,7 +73,7 @@ static void pack_projection_back(const Call *c, real *to) {
         const long lanes = panel_width(c->hidden, panel) * LANES, begin = panel * PANEL * LANES;
         const long filled = c->hidden - begin < lanes ? c->hidden - begin : lanes;
         for (long k = 0; k < c->output; k++)
-            copy_padded(to + begin * c->output + k * lanes, c->projection + k * c->hidden + begin, filled);
+            copy_row(to + begin * c->output + k * lanes, c->projection + k * c->hidden + begin, filled);
     }
 }
 
@@ -144,7 +144,7 @@ static void finish_block(const Call *c, const Slab *s, const BackwardWeights *w,
     for (long k = end; k-- > begin;) {
         const long t = time_of(c, k), active = active_rows(c, s, t);
         for (long row = 0; row < active; row++)
-            copy_padded(c->dx + (t * c->batch + place(c, s, row)) * c->input, b->dinputs + (done + row) * apart, c->input);
+            copy_row(c->dx + (t * c->batch + place(c, s, row)) * c->input, b->dinputs + (done + row) * apart, c->input);
         done += active;
     }
 }
@@ -214,7 +214,7 @@ static void step_backward(Step *s, const BackwardWeights *w, const BackwardBuffe
     if (U_COUNT)
         for (long row = 0; row < s->rows; row++) {
             real *to = b->outputs + (done + row) * (s->width + ROOM);
-            copy_padded(to, s->before[row], c->output);
+            copy_row(to, s->before[row], c->output);
             if (THINNED)
                 for (long k = 0; k < c->output; k++) to[k] *= b->thin[row * s->width + k];
         }
@@ -247,7 +247,7 @@ static void backward_slab(const Call *c, const Slab *s, const BackwardWeights *w
     begin_states(c, s, c->dlast, b->states, stride, wide);
     if (THINNED)
         for (long row = 0; row < s->rows; row++)
-            copy_padded(b->thin + row * wide, c->thin + place(c, s, row) * c->output, c->output);
+            copy_row(b->thin + row * wide, c->thin + place(c, s, row) * c->output, c->output);
     for (long end = c->time, begin; end > 0; end = begin) {
         long rows = 0;
         for (begin = end; begin > 0; begin--) {
@@ -273,7 +273,7 @@ static void backward_slab(const Call *c, const Slab *s, const BackwardWeights *w
     for (long row = 0; row < s->rows; row++) {
         const long taken = c->reverse ? length_of(c, s, row) : c->time;
         for (int one = 0; one < STATES; one++)
-            copy_padded(c->dstart[one] + place(c, s, row) * unit_count(c, one),
+            copy_row(c->dstart[one] + place(c, s, row) * unit_count(c, one),
                         b->states + ((taken & 1) * STATES + one) * stride + row * wide, unit_count(c, one));
     }
 }
@@ -304,15 +304,15 @@ static void collect_tile(const Call *c, const BackwardBuffers *b, long tile) {
         unpack(c, b->dweight_further + (OPERAND_FIRST[operand] - FIRST_COLUMNS) * units * c->hidden, RECURRENT_GATE,
                OPERAND_FIRST[operand], OPERAND_COUNT[operand], c->hidden, tile, c->dweight_recurrent);
     for (int column = 0; column < COLUMNS; column++)
-        copy_padded(c->dbias + column * c->hidden + tile * TILE, b->dbias + (tile * COLUMNS + column) * TILE, filled);
+        copy_row(c->dbias + column * c->hidden + tile * TILE, b->dbias + (tile * COLUMNS + column) * TILE, filled);
     for (int vector = 0; vector < VECTORS; vector++)
-        copy_padded(c->dvectors + vector * c->hidden + tile * TILE, b->dvectors + vector * units + tile * TILE, filled);
+        copy_row(c->dvectors + vector * c->hidden + tile * TILE, b->dvectors + vector * units + tile * TILE, filled);
 }
 
 static void collect_projection(const Call *c, const BackwardBuffers *b) {
     const long units = tiles_of(c) * TILE;
     for (long slab = 1; slab < c->slabs; slab++) add_slab(b->dprojection, b[slab].dprojection, 0, c->output * units);
-    for (long k = 0; k < c->output; k++) copy_padded(c->dprojection + k * c->hidden, b->dprojection + k * units, c->hidden);
+    for (long k = 0; k < c->output; k++) copy_row(c->dprojection + k * c->hidden, b->dprojection + k * units, c->hidden);
 }
 
 /* All gradients; 0, or -1 without memory. */

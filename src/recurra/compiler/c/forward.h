@@ -57,7 +57,7 @@ static ForwardWeights take_forward_weights(const Call *c, Arena *arena) {
 
 static void pack_vectors(const Call *c, real *to) {
     for (int vector = 0; vector < VECTORS; vector++)
-        copy_padded(to + vector * tiles_of(c) * TILE, c->vectors[vector], c->hidden);
+        copy_row(to + vector * tiles_of(c) * TILE, c->vectors[vector], c->hidden);
 }
 
 static void pack_bias(const Call *c, long tile, real *to) {
@@ -131,7 +131,7 @@ static void restart_rows(const Step *s, real *state) {
         const long at = place(c, s->slab, row);
         if (!c->resets[s->t * c->batch + at]) continue;
         for (int one = 0; one < STATES; one++)
-            copy_padded(state + one * s->state_stride + row * s->width, c->restart[one] + at * unit_count(c, one),
+            copy_row(state + one * s->state_stride + row * s->width, c->restart[one] + at * unit_count(c, one),
                         unit_count(c, one));
     }
 }
@@ -160,7 +160,7 @@ static void project(const Step *s, const ForwardWeights *w) {
         multiply(&p);
     }
     for (long row = 0; row < s->rows; row++)
-        copy_padded(c->y + (s->t * c->batch + place(c, s->slab, row)) * c->output, s->next + row * s->width, c->output);
+        copy_row(c->y + (s->t * c->batch + place(c, s->slab, row)) * c->output, s->next + row * s->width, c->output);
 }
 
 /* The first columns of one tile, from x and the output before. */
@@ -242,7 +242,7 @@ static void begin_states(const Call *c, const Slab *s, const real *const *start,
         for (int one = 0; one < STATES; one++)
             for (long row = 0; row < s->rows; row++)
                 if (start[one])
-                    copy_padded(states + (half * STATES + one) * stride + row * width,
+                    copy_row(states + (half * STATES + one) * stride + row * width,
                                 start[one] + place(c, s, row) * unit_count(c, one), unit_count(c, one));
 }
 
@@ -282,7 +282,7 @@ static void forward_slab(const Call *c, const Slab *s, const ForwardWeights *w, 
     begin_states(c, s, c->start, b->states, stride, wide);
     if (THINNED)
         for (long row = 0; row < s->rows; row++)
-            copy_padded(b->thin + row * wide, c->thin + place(c, s, row) * c->output, c->output);
+            copy_row(b->thin + row * wide, c->thin + place(c, s, row) * c->output, c->output);
     if (reads_stepwise(c)) forward_block(c, s, w, b, 0, c->time, wide);
     else
         for (long k = 0, end; k < c->time; k = end) {
@@ -299,7 +299,7 @@ static void forward_slab(const Call *c, const Slab *s, const ForwardWeights *w, 
     for (long row = 0; row < s->rows; row++) {
         const long taken = c->reverse ? c->time : length_of(c, s, row);
         for (int one = 0; one < STATES; one++)
-            copy_padded(c->last[one] + place(c, s, row) * unit_count(c, one),
+            copy_row(c->last[one] + place(c, s, row) * unit_count(c, one),
                         b->states + ((taken & 1) * STATES + one) * stride + row * wide, unit_count(c, one));
     }
 }

@@ -28,6 +28,10 @@ static const int HEIGHT[PANEL] = {8, 8, 8, 6};
 static const int HEIGHT[PANEL] = {6, 6};
 #endif
 
+/* Bytes of a vector, and vectors of a panel: what the caller reckons with. */
+__attribute__((visibility("default"))) int recurra_vector_bytes(void) { return VECTOR_BYTES; }
+__attribute__((visibility("default"))) int recurra_panel(void) { return PANEL; }
+
 #ifdef PRODUCTS_APART /* they are the same for all programs, and take as long to build as the rest of one */
 static product *const (*BY_ROWS)[BLOCK], *const (*BY_STEPS)[BLOCK];
 

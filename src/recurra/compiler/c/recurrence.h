@@ -209,15 +209,14 @@ static void unpack(const Call *c, const real *from, const int *gates, int first,
     }
 }
 
-/* A row with padding. */
-INLINE void copy_padded(real *to, const real *from, long count) {
+INLINE void copy_row(real *to, const real *from, long count) {
     memcpy(to, from, (size_t)count * sizeof(real));
 }
 
 /* Rows of x at step t, side by side, `apart` numbers apart. */
 static void gather(const Call *c, const Slab *s, long t, long rows, real *to, long apart) {
     for (long row = 0; row < rows; row++)
-        copy_padded(to + row * apart, c->x + t * c->x_time + place(c, s, row) * c->x_batch, c->input);
+        copy_row(to + row * apart, c->x + t * c->x_time + place(c, s, row) * c->x_batch, c->input);
 }
 
 /* Per lane whether the byte is not 0. */

@@ -73,7 +73,7 @@ static void advance_row(const Call *c, const Slab *s, Step *step, const ForwardB
             step->next[k] = 0;
             add_dots(step->full, c->projection + k * c->hidden, c->hidden, 1, step->next + k);
         }
-        copy_padded(c->y + place(c, s, 0) * c->output, step->next, c->output);
+        copy_row(c->y + place(c, s, 0) * c->output, step->next, c->output);
     }
 }
 
@@ -92,13 +92,13 @@ static int advance_once(const Call *c) {
     for (long row = 0; row < c->batch; row++) {
         const Slab s = {0, row, 1, 1};
         begin_states(c, &s, c->start, b.states, wide, wide);
-        if (THINNED) copy_padded(b.thin, c->thin + row * c->output, c->output);
+        if (THINNED) copy_row(b.thin, c->thin + row * c->output, c->output);
         Step step = {.call = c, .slab = &s, .rows = 1, .tile_rows = 1, .pre = b.pre, .work = b.work, .state = b.states,
                      .next = b.states + STATES * wide, .state_stride = wide, .width = wide, .vectors = vectors,
                      .thin = b.thin, .operands = b.operands, .full = b.full, .spread = b.spread};
         advance_row(c, &s, &step, &b);
         for (int one = 0; one < STATES; one++)
-            copy_padded(c->last[one] + row * unit_count(c, one), b.states + (STATES + one) * wide, unit_count(c, one));
+            copy_row(c->last[one] + row * unit_count(c, one), b.states + (STATES + one) * wide, unit_count(c, one));
     }
     restore_denormals(before);
     free(arena.base);
@@ -187,7 +187,7 @@ EXPORT void recurra_stream_read(const Stream *s, real *const *state) {
     const Call *c = &s->call;
     for (int one = 0; one < STATES; one++)
         for (long row = 0; row < c->batch; row++)
-            copy_padded(state[one] + row * unit_count(c, one),
+            copy_row(state[one] + row * unit_count(c, one),
                         s->buffers.states + (((s->taken & 1) * STATES + one) * c->batch + row) * s->wide, unit_count(c, one));
 }
 
