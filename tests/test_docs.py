@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from recurra.cells import get_cell
+from recurra.compiler.describe import describe
+from recurra.compiler.program import make_program
+from recurra.compiler.toolchain import find_compiler
 from recurra.errors import ArgumentError
 from recurra.nn import ConvRecurrent, Recurrent
 from recurra.testing import check_cell, list_checks
@@ -57,6 +61,17 @@ def test_the_code_of_the_readme_about_layers_runs(monkeypatch):
     assert module.y.shape == (50, 4, 128)
     assert module.layer(torch.zeros(5, 2, 3))[0].shape == (5, 2, 16)
     assert check_cell(module.Slow) == list_checks()
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_the_code_of_the_compiler_guide_runs_and_prints_what_the_guide_shows(capsys, monkeypatch):
+    module = types.ModuleType("compiler_guide")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    page = (DOCS / "compiler.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, module.__dict__)  # noqa: S102 - our own page
+    assert f"```text\n{capsys.readouterr().out.partition('line 1')[0].strip()}" in page
+    assert f"gru\n{describe(make_program(get_cell('gru')))}" in page
 
 
 def test_every_option_is_in_the_guide():

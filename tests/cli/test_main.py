@@ -14,7 +14,17 @@ import pytest
 import recurra
 from recurra.version import __version__
 
-VERBS = [("fit", "forecast"), ("predict",), ("evaluate",), ("report",), ("resume",), ("demo",), ("cells",)]
+VERBS = [
+    ("fit", "forecast"),
+    ("predict",),
+    ("evaluate",),
+    ("report",),
+    ("resume",),
+    ("demo",),
+    ("cells",),
+    ("doctor",),
+    ("bench", "kernels"),
+]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(recurra.__file__).parents[1])}
 
 

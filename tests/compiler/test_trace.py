@@ -71,6 +71,9 @@ def graph_of(expression, **declared):
         (lambda x, u, s: where(is_zero(s.h), x.n, x.m), "where(eq(s.h, 0.0), x.n, x.m)"),
         (lambda x, u, s: where(x.n != s.h, x.n, x.m), "where(ne(x.n, s.h), x.n, x.m)"),
         (lambda x, u, s: x.n * np.float64(1.5), "mul(x.n, 1.5)"),
+        (lambda x, u, s: torch.tanh(x.n), "tanh(x.n)"),
+        (lambda x, u, s: torch.sub(1.0, x.n), "sub(1.0, x.n)"),
+        (lambda x, u, s: torch.where(x.n > 0, x.n, 0.5), "where(gt(x.n, 0.0), x.n, 0.5)"),
         (lambda x, u, s: x.n + 0 * x.m, "x.n"),
     ],
 )
@@ -119,7 +122,15 @@ def is_one_of(x, u, s):
 
 
 def calls_torch(x, u, s):
-    return State(h=torch.tanh(x.n))
+    return State(h=torch.softmax(x.n, 1))
+
+
+def calls_torch_of_many(x, u, s):
+    return State(h=torch.stack([x.n, x.m])[0])
+
+
+def calls_torch_by_name(x, u, s):
+    return State(h=torch.add(x.n, x.m, alpha=2))
 
 
 def averages(x, u, s):
@@ -210,7 +221,17 @@ def is_a_key(x, u, s):
         (branches, "if x.n > 0:", "a branch on values"),
         (picks_the_larger, "return State(h=max(x.n, x.m))", "use where(condition, one, other)"),
         (is_one_of, "return State(h=x.n if x.n in (0, 1) else x.m)", "a branch on values"),
-        (calls_torch, "return State(h=torch.tanh(x.n))", "must be Tensor"),
+        (calls_torch, "return State(h=torch.softmax(x.n, 1))", "torch.softmax is no function of recurra.cells"),
+        (
+            calls_torch_of_many,
+            "return State(h=torch.stack([x.n, x.m])[0])",
+            "torch.stack is no function of recurra.cells",
+        ),
+        (
+            calls_torch_by_name,
+            "return State(h=torch.add(x.n, x.m, alpha=2))",
+            "torch.add is no function of recurra.cells",
+        ),
         (averages, "return State(h=x.n - x.n.mean(1, keepdim=True))", "'mean' is no function of recurra.cells"),
         (asks_for_the_shape, "rows = x.n.shape[0]", "'shape' is no function of recurra.cells"),
         (detaches, "return State(h=s.h.detach() + x.n)", "'detach' is no function of recurra.cells"),
@@ -238,8 +259,10 @@ def test_a_refusal_names_the_line_of_the_equation_and_why(step, line, why):
     number = first + [one.strip() for one in source].index(line)
     with pytest.raises(Untraceable) as caught:
         trace(cell_of(step))
-    assert str(caught.value).startswith(f"line {number}: {line}: ")
-    assert why in str(caught.value)
+    said = str(caught.value)
+    assert said.startswith(f"line {number}")
+    assert line in said
+    assert why in said.partition(line)[2]
 
 
 def helper(value):
@@ -250,7 +273,7 @@ def test_the_line_is_that_of_a_function_beside_the_equations():
     def step(x, u, s):
         return State(h=helper(x.n))
 
-    with pytest.raises(Untraceable, match=r"^line \d+: return value.softmax\(1\): 'softmax' is no function"):
+    with pytest.raises(Untraceable, match=r"^line \d+.*return value.softmax\(1\).*'softmax' is no function"):
         trace(cell_of(step))
 
 
@@ -258,7 +281,7 @@ def test_the_line_is_that_of_a_function_beside_the_equations():
     ("returned", "why"),
     [
         (lambda x: x.n, "step returned "),
-        (lambda x: None, r"step returned None, and not State\(h=..., c=...\)"),
+        (lambda x: None, r"step returned NoneType, and not State\(h=..., c=...\)"),
         (lambda x: State(h=x.n), r"and not State\(h=..., c=...\)"),
         (lambda x: State(h=x.n, c=x.n, d=x.n), r"and not State\(h=..., c=...\)"),
         (lambda x: (x.n, x.n), r"and not State\(h=..., c=...\)"),
@@ -286,7 +309,7 @@ def test_a_further_projection_of_two_values_is_refused_and_of_one_value_twice_is
 
     declared = {"recurrent": ("n", "m"), "second": ("m",)}
     with pytest.raises(
-        Untraceable, match=r"line \d+: .*u\.m is given a second value; its weights multiply one in a step"
+        Untraceable, match=r"line \d+.*u\.m is given a second value; its weights multiply one in a step"
     ):
         trace(cell_of(twice, **declared))
     products = [node for node in ancestors(trace(cell_of(once, **declared)).after) if node.op == "product"]
@@ -297,7 +320,8 @@ def test_what_cannot_be_traced_runs_by_the_reference_and_says_which_line():
     cell = cell_of(averages)
     choice = choose(cell)
     assert choice.engine == "reference"
-    assert "return State(h=x.n - x.n.mean(1, keepdim=True)): 'mean' is no function of recurra.cells" in choice.why
+    assert "return State(h=x.n - x.n.mean(1, keepdim=True))" in choice.why
+    assert "'mean' is no function of recurra.cells" in choice.why
 
 
 def test_tracing_leaves_no_mark_on_the_cell():

@@ -51,7 +51,7 @@ def differentiated(call, matrix, offsets, start, *, twice):
 @given(data=st.data())
 def test_every_result_and_derivative_is_that_of_a_loop(data):
     kind = data.draw(st.sampled_from(list(PLACES)))
-    time = data.draw(st.sampled_from([1, 2, 24, 25, 26, 50, 73, 700]))
+    time = data.draw(st.sampled_from([1, 2, 32, 33, 65, 66, 73, 1200]))
     reverse, seed = data.draw(st.booleans()), data.draw(st.integers(0, 99))
     fields = FIELDS.get(kind, 2)
     constant = [data.draw(st.booleans()) for _ in PLACES[kind]]
@@ -61,12 +61,12 @@ def test_every_result_and_derivative_is_that_of_a_loop(data):
     }
     offsets = [draw(time, 2, 3, seed=seed + 20 + i).requires_grad_() for i in range(fields)]
     start = [draw(2, 3, seed=seed + 30 + i).requires_grad_() for i in range(fields)]
-    expected = differentiated(lambda *given: loop(*given, reverse=reverse), matrix, offsets, start, twice=time < 60)
+    expected = differentiated(lambda *given: loop(*given, reverse=reverse), matrix, offsets, start, twice=time < 70)
     for watched in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(blocks, "is_watched", lambda watched=watched: watched)
             found = differentiated(
-                lambda *given: scan(*given, reverse=reverse), matrix, offsets, start, twice=time < 60
+                lambda *given: scan(*given, reverse=reverse), matrix, offsets, start, twice=time < 70
             )
         for one, other in zip(found, expected, strict=True):
             assert_within_rounding(one, other, f"{kind}, {time} steps, reverse {reverse}, watched {watched}")
@@ -119,8 +119,10 @@ def test_a_sequence_takes_few_operations_one_after_the_other():
             scan(matrix, offsets, [torch.zeros(4)])
         return sum(event.name in ("aten::addcmul", "aten::mul") for event in profile.events())
 
-    assert count(10_000) <= 200
-    assert count(25**4) <= 300
+    assert count(33) == 33
+    assert count(33**2) <= 150
+    assert count(33**3) <= 250
+    assert count(10_000) <= 300
 
 
 def test_the_states_before_are_the_ones_after_moved_by_a_step():

@@ -120,16 +120,7 @@ def test_every_engine_can_be_asked_for_by_name(name, cell):
         assert choose(get_cell(cell)) == Choice(name, "asked for by name")
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("refrence", "did you mean 'reference'?"),
-        ("scans", "did you mean 'scan'?"),
-        ("fast", "All: auto, compiled, torch, scan, reference"),
-        (None, "is unknown"),
-    ],
-)
-def test_an_unknown_engine_is_refused_at_once(name, words):
-    with pytest.raises(ArgumentError) as caught:
+@pytest.mark.parametrize("name", ["refrence", "fast", None])
+def test_an_unknown_engine_is_refused_at_once(name):
+    with pytest.raises(ArgumentError, match=r"is unknown; there are: auto, compiled, torch, scan, reference$"):
         recurra.engine(name)
-    assert words in str(caught.value)

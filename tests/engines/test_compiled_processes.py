@@ -1,12 +1,15 @@
 """Kernels among threads and processes, and what their calls leave behind in the processor."""
 
+import resource
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 import recurra
 from recurra.compiler.toolchain import find_compiler
+from recurra.errors import RecurraError
 from recurra.nn import Recurrent
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
@@ -81,5 +84,22 @@ def test_a_fork_with_one_thread_goes_on(in_a_fork):
         torch.set_num_threads(1)
         with torch.no_grad(), recurra.engine("compiled"):
             assert torch.equal(layer(x)[0], expected)
+
+    assert in_a_fork(child) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the size of a process is not known here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_without_memory_for_its_buffers_a_call_says_so(in_a_fork):
+    layer, x = Recurrent("elman", 2, 4000, seed=0), draw(2, 9, 2)
+    Recurrent("elman", 2, 64)(x)  # builds the kernel
+
+    def child():
+        torch.set_num_threads(1)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + (4 << 20)  # the packed weights alone are 64 MB
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        with torch.no_grad(), recurra.engine("compiled"), pytest.raises(RecurraError, match="there is no memory for"):
+            layer(x)
 
     assert in_a_fork(child) == 0

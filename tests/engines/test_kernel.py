@@ -5,8 +5,10 @@ import torch
 
 import recurra
 from recurra.cells import Cell, State, get_cell, sigmoid, tanh
+from recurra.compiler import library
 from recurra.compiler.forms import Form
 from recurra.compiler.library import FIELDS, get_library, parts_for
+from recurra.compiler.processor import Processor
 from recurra.compiler.program import make_program
 from recurra.compiler.toolchain import find_compiler
 from recurra.engines import kernel
@@ -111,6 +113,27 @@ def test_no_result_and_no_gradient_is_left_out(cell, options):
             assert_within_rounding(found[name], part, name)
 
 
+# Weights larger than a cache, products deeper than a strip, more rows than a block.
+LARGE = [("lstm", (6, 43, 190, 200)), ("cfc", (4, 300, 3, 140)), ("gru", (3, 600, 2, 3)), ("elman", (400, 3, 150, 33))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "sizes"), LARGE, ids=str)
+def test_large_sizes(cell, sizes, threads):
+    time, batch, features, hidden = sizes
+    threads(2)
+    layer = make_layer(cell, hidden, features)
+    case = {
+        "time": time,
+        "batch": batch,
+        "resets": True,
+        "lengths": [(7 * row + 3) % (time + 1) for row in range(batch)],
+    }
+    found, expected = (results(layer, engine, **case) for engine in ("compiled", "reference"))
+    for name, part in expected.items():
+        assert_within_rounding(found[name], part, name)
+
+
 @pytest.mark.usefixtures("filled_with_nan")
 def test_nothing_is_left_out_where_nothing_is_differentiated():
     layer = Recurrent("lstm", 2, 5, seed=0, dtype=torch.float64)
@@ -183,11 +206,21 @@ def test_the_tape_is_as_long_as_the_kernel_says(name, dtype):
             torch.zeros(len(cell.gates) * hidden, 2, dtype=dtype),
             torch.zeros(again, hidden, dtype=dtype) if again else None,
         )
-        library = get_library(program, 8 * dtype.itemsize, parts_for(program, hidden, dtype))
+        built = get_library(program, 8 * dtype.itemsize, parts_for(program, hidden, dtype))
         for slabs in (1, 2, 5):
             sizes = {"time": 3, "batch": 5, "input": 2, "hidden": hidden, "output": hidden, "slabs": slabs}
-            found = library.tape_size([sizes.get(field, 0) for field in FIELDS])
+            found = built.tape_size([sizes.get(field, 0) for field in FIELDS])
             assert found == kernel.tape_size(program, inputs)
+
+
+def test_the_tape_is_long_enough_where_the_system_does_not_describe_its_processor(monkeypatch):
+    """As on a Mac: the compiler knows what the processor can do all the same."""
+    program = make_program(get_cell("lstm"))
+    built = get_library(program, 32, 1)
+    monkeypatch.setattr(library, "processor", lambda: Processor("unknown", frozenset(), "unknown"))
+    inputs = kernel.Inputs(torch.zeros(3, 5, 2), [torch.zeros(5, 1)] * 2, torch.zeros(4, 2), torch.zeros(4, 1))
+    sizes = {"time": 3, "batch": 5, "input": 2, "hidden": 1, "output": 1, "slabs": 1}
+    assert kernel.tape_size(program, inputs) >= built.tape_size([sizes.get(field, 0) for field in FIELDS])
 
 
 def test_explain_says_what_training_keeps():

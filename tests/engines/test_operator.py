@@ -29,7 +29,8 @@ def arguments(layer, conditions):
         conditions = conditions._replace(restart=start.map(lambda part: part.detach() + 1))
     form = compiled.form_of(conditions, weights)
     task = compiled._Task(layer.cell, form, conditions, False)
-    return (*task.inputs(task.flatten(weights, x, start)), number_of(make_program(layer.cell, form)), False)
+    inputs = task.inputs(task.flatten(weights, x, start))
+    return (*inputs, number_of(make_program(layer.cell, form)), False, True)
 
 
 RAGGED = Conditions(torch.tensor([4, 0, 2]), torch.tensor([[0, 1, 0]] * 4).bool())

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recurra.compiler.toolchain import find_compiler
 from recurra.errors import DataError, RunError
 from recurra.tasks.forecast_job import ForecastJob, Source
 from recurra.training.run import RunFolder
@@ -56,7 +57,7 @@ def test_a_run_folder_holds_what_was_done(job, tmp_path):
     summary = json.loads((run.path / "summary.json").read_text())
     assert (summary["model"], summary["horizon"], summary["series"], summary["members"]) == ("GRU", 7, 3, 2)
     assert summary["plan"]["season"] == 7
-    assert "gru by torch" in summary["explain"]
+    assert f"gru by {'compiled' if find_compiler() else 'torch'} (" in summary["explain"]
     stages = {line["stage"] for line in run.metrics()}
     assert stages == {
         "backtest-select", "backtest-member-0", "backtest-member-1",

@@ -21,7 +21,8 @@ from recurra.layers import Recurrent
 __all__ = ["SCAN", "THREADS"]
 
 _TWICE, _SCANNED = 1.8, 3.0
-_BATCH, _WIDTH = 16, 64
+_BATCHES, _WIDTH = (1, 16), 64
+_ENGINES = ("scan", "compiled")
 
 
 def two_beside_one(kind: str, size: Size, pace: Pace) -> list[Record]:
@@ -32,21 +33,19 @@ def two_beside_one(kind: str, size: Size, pace: Pace) -> list[Record]:
     return beside(kind, layer, size, functions, 2, pace)
 
 
-def scan_beside_loop(time: int, threads: int, pace: Pace) -> list[Record]:
-    """A training step of minGRU, through the scan if that is built, and of a GRU of the same width."""
-    size = Size(time, _BATCH, _WIDTH, _WIDTH)
-    scanned = "scan" if "scan" in available(get_cell("mingru")) else "auto"
+def linear_beside_gru(name: str, size: Size, threads: int, pace: Pace) -> list[Record]:
+    """A training step of minGRU by an engine, and of a GRU of the same width by its kernel."""
     layer = Recurrent("mingru", size.features, size.hidden, seed=0)
     x, dy = draw(size)
     quick, slow = training_step(layer, x, dy), training_step(build("GRU", size), x, dy)
 
-    def scan() -> object:
-        with engine(scanned):
+    def by_engine() -> object:
+        with engine(name):
             return quick()
 
-    with engine(scanned):
+    with engine(name):
         explained = layer.explain()
-    functions = {"ours": scan, "our GRU": slow}
+    functions = {"ours": by_engine, "our GRU": slow}
     return [record._replace(explained=explained) for record in beside("minGRU", layer, size, functions, threads, pace)]
 
 
@@ -82,25 +81,31 @@ def _judge_threads(records: Sequence[Record], settings: Settings) -> list[Check]
 
 
 def _scan_cases(settings: Settings) -> list[Case]:
+    sizes = [Size(settings.long, batch, _WIDTH, _WIDTH) for batch in _BATCHES]
     return [
         Case(
-            f"minGRU at {settings.long:,} steps, {threaded(threads)}",
-            partial(scan_beside_loop, settings.long, threads, settings.pace),
+            f"minGRU by {name} at {size}, {threaded(threads)}",
+            partial(linear_beside_gru, name, size, threads, settings.pace),
         )
         for threads in settings.threads
+        for name in _ENGINES
+        if name in available(get_cell("mingru"))
+        for size in sizes
     ]
 
 
 def _judge_scan(records: Sequence[Record], settings: Settings) -> list[Check]:
     return [
         Check(
-            f"T = {settings.long:,}, {threaded(threads)}",
+            f"T = {settings.long:,}, B = {batch}, {threaded(threads)}, the fastest engine",
             ">=",
             _SCANNED,
-            geometric_mean(record for record in records if record.threads == threads),
-            note="; ".join(f"minGRU by {record.engine}" for record in records if record.threads == threads),
+            max((record.ratio for record in here), default=None),
+            note="; ".join(f"{record.engine} {record.ratio:.2f}x" for record in here),
         )
         for threads in settings.threads
+        for batch in _BATCHES
+        for here in [[record for record in records if (record.threads, record.size.batch) == (threads, batch)]]
     ]
 
 

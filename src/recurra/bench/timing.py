@@ -24,7 +24,7 @@ class Pace(NamedTuple):
     least, most: rounds, whatever the seconds say.
     """
 
-    seconds: float = 3.0
+    seconds: float = 1.5
     least: int = 5
     most: int = 200
 

@@ -9,6 +9,8 @@ from functools import partial
 from types import CodeType
 from typing import Any, NamedTuple
 
+from torch.utils import _pytree as pytree
+
 from recurra.cells import Cell, State
 from recurra.compiler.graph import CONDITIONS, FUNCTIONS, Graph, Node
 
@@ -61,7 +63,7 @@ def trace(cell: Cell) -> Equations:
         last = [
             frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == tracer.code.co_filename
         ]
-        line = f"line {last[-1].lineno}, `{last[-1].line}`" if last else "its step"
+        line = f"line {last[-1].lineno}, '{last[-1].line}'" if last else "its step"
         raise Untraceable(f"{line}: {type(error).__name__}: {error}") from error
     if not isinstance(after, State) or set(after._fields) != set(cell.states):
         found = f"State({', '.join(after._fields)})" if isinstance(after, State) else type(after).__name__
@@ -109,7 +111,7 @@ class _Tracer:
         while frame is not None and not self.returned:
             if frame.f_code.co_filename == self.code.co_filename and "recurra/compiler" not in frame.f_code.co_filename:
                 line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-                return Untraceable(f"line {frame.f_lineno}, `{line}`: {why}")
+                return Untraceable(f"line {frame.f_lineno}, '{line}': {why}")
             if frame.f_back is None:
                 break
             frame = frame.f_back
@@ -192,7 +194,8 @@ class _Symbol:
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, arguments: Any = (), named: Any = None) -> _Symbol:
         """torch.tanh(value) and the like mean what value.tanh() does."""
-        symbol = next(value for value in arguments if isinstance(value, _Symbol))
+        leaves = pytree.tree_leaves((arguments, named))
+        symbol = next(value for value in leaves if isinstance(value, _Symbol))
         name = getattr(function, "__name__", str(function))
         if named or name not in (*FUNCTIONS, *CONDITIONS, *_OPERATORS):
             raise symbol._tracer.refused(f"torch.{name} is no function of recurra.cells")

@@ -2,7 +2,7 @@
 
 Time is cut into blocks, which advance side by side: first from zeros, multiplying up their matrices; then from where
 the block before ended, which a scan over the blocks says, itself blocked if they are many. So T steps take some
-75 log(T) / log(25) operations one after the other, and not T. Nothing is ever divided by a product of matrices, which
+100 log(T) / log(33) operations one after the other, and not T. Nothing is ever divided by a product of matrices, which
 may be 0; where one is too large for its type, steps are taken one by one, as a state need not be too large there.
 """
 
@@ -21,7 +21,7 @@ Matrix = Mapping[tuple[int, int], Tensor]
 """The elements of A by (row, column): (time, ...) each, or (1, ...) where they are the same at every step; what is
 missing is 0."""
 
-_STEPS = 25  # of a block; no power of two, whose strides share the sets of a cache
+_STEPS = 33  # of a block; no power of two, whose strides share the sets of a cache
 # Numbers in a step from which on one operation a step keeps the device as busy as one on many blocks.
 _WIDE, _WIDE_ON_A_GPU = 1 << 12, 1 << 20
 

@@ -61,22 +61,9 @@ def check_cell(
     wanted = [name for name in (_CHECKS if checks is None else checks) if not (option and name in _DECLARING)]
     ran = [name for name in wanted if name not in cell.exempt]
     for name in ran:
-        for engine_name in _engines(subject) if name in _PASSING else ("auto",):
+        for engine_name in subject.engines() if name in _PASSING else ("auto",):
             _run(name, subject, engine_name)
     return ran
-
-
-def _engines(subject: Subject) -> list[str]:
-    """Those that can run it, in evaluation mode as the checks of passing do."""
-    layer, found = subject.layer(), []
-    for name in ("compiled", "torch", "scan", "reference"):
-        with engine(name):
-            try:
-                layer.explain()
-            except ArgumentError:
-                continue
-            found.append(name)
-    return found
 
 
 def _run(name: str, subject: Subject, engine_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Checks of derivatives, and of the engine that a layer takes by itself against the reference."""
+"""Checks of derivatives, and of every engine against the reference."""
 
 from __future__ import annotations
 
@@ -57,21 +57,23 @@ def engines_equal_the_reference(subject: Subject) -> None:
     units. Where one draw breaks the law, the one in the middle of nine must keep it.
     """
     for training in (False, True) if subject.options else (False,):
+        engines = [name for name in subject.engines(training=training) if name != "reference"]
         for size in _SIZES[1:] if subject.options else _SIZES:
             for ragged in (False, True):
-                first = _errors(subject, size, training, ragged, seed=0)
-                broken = [what for what, error in first.items() if not error.lawful]
-                if not broken:
-                    continue
-                more = [first, *(_errors(subject, size, training, ragged, seed=seed) for seed in range(1, 9))]
+                draws = [_errors(subject, engines, size, training, ragged, seed=0)]
+                broken = [what for what, error in draws[0].items() if not error.lawful]
+                if broken:
+                    draws += [_errors(subject, engines, size, training, ragged, seed=seed) for seed in range(1, 9)]
                 for what in broken:
-                    middle = sorted((errors[what] for errors in more), key=lambda error: error.share)[len(more) // 2]
+                    middle = sorted((errors[what] for errors in draws), key=lambda error: error.share)[len(draws) // 2]
                     where = f"{what} with (time, batch, input, hidden) {size}, ragged {ragged}, training {training}"
-                    assert_that(middle.lawful, f"{where} has {middle}, in the middle of {len(more)} draws")
+                    assert_that(middle.lawful, f"{where} has {middle}, in the middle of {len(draws)} draws")
 
 
-def _errors(subject: Subject, size: tuple[int, ...], training: bool, ragged: bool, *, seed: int) -> dict[str, Error]:
-    """Of each result and gradient, for weights and inputs of that seed."""
+def _errors(
+    subject: Subject, engines: list[str], size: tuple[int, ...], training: bool, ragged: bool, *, seed: int
+) -> dict[str, Error]:
+    """Of each result and gradient by each engine, for weights and inputs of that seed."""
     time, batch, features, hidden = size
     named = {"num_layers": 2, "bidirectional": True, "seed": seed}
     exact_layer = subject.layer(features, hidden, **named).train(training)
@@ -84,9 +86,13 @@ def _errors(subject: Subject, size: tuple[int, ...], training: bool, ragged: boo
     with engine("reference"):
         exact = run_with_gradients(exact_layer, x.double(), doubled, lengths)
         plain = run_with_gradients(single_layer, x, start, lengths)
-    with engine("auto"):
-        found = run_with_gradients(single_layer, x, start, lengths)
-    return {what: measure_error(result, plain[what], exact[what], what) for what, result in found.items()}
+    errors = {}
+    for name in engines:
+        with engine(name):
+            found = run_with_gradients(single_layer, x, start, lengths)
+        for what, result in found.items():
+            errors[f"{what} by {name}"] = measure_error(result, plain[what], exact[what], f"{what} by {name}")
+    return errors
 
 
 CHECKS = (gradients_are_right, second_gradients_are_right, engines_equal_the_reference)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, State
-from recurra.errors import Notice
+from recurra.engines import engine
+from recurra.errors import ArgumentError, Notice
 from recurra.layers import Recurrent
 
 __all__ = ["HIDDEN", "INPUT", "Subject", "draw", "draw_like", "draw_state", "run_with_gradients"]
@@ -30,6 +31,18 @@ class Subject(NamedTuple):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)  # residual with one layer does nothing, here on purpose
             return Recurrent(self.cell, input_size, hidden_size, **arguments).eval()
+
+    def engines(self, *, training: bool = False) -> list[str]:
+        """The names of those that can run it, in training mode or in evaluation."""
+        layer, found = self.layer().train(training), []
+        for name in ("compiled", "torch", "scan", "reference"):
+            with engine(name):
+                try:
+                    layer.explain()
+                except ArgumentError:
+                    continue
+                found.append(name)
+        return found
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:

@@ -47,17 +47,24 @@ def interrupted_by_signals(message: str) -> Iterator[None]:
     Raises:
         Interrupted: a signal came.
     """
-    came: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        raise KeyboardInterrupt  # which no `except Exception` on the way swallows
+        raise _Came(number)
 
     try:
         with _handling(end):
             yield
-    except KeyboardInterrupt:
-        raise Interrupted(message, came[-1] if came else signal.SIGINT) from None
+    except _Came as came:
+        raise Interrupted(message, came.number) from None
+
+
+class _Came(BaseException):
+    """No `except Exception` swallows it. A KeyboardInterrupt that passes an `exec` on its way, as in an import, would
+    make `python -m` end by SIGINT even if it is caught."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 @contextmanager
