@@ -26,7 +26,7 @@ from recurra.testing.comparing import Error, measure_error
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")]
 
-EXAMPLES = int(os.environ.get("RECURRA_RANDOM_CELLS", "12"))
+EXAMPLES = int(os.environ.get("RECURRA_RANDOM_CELLS", "10"))
 RANDOMLY = settings(
     deadline=None,
     max_examples=EXAMPLES,

@@ -33,7 +33,8 @@ MANY = Form(layer_norm=True, thinned=True, zoneout=("share", "drawn", ""))
 # cell, form, bits, parts of a tile
 PROGRAMS = [(name, PLAIN, 32, 1) for name in list_cells()]
 PROGRAMS += [("elman-relu", PLAIN, 32, 4), ("mingru", PLAIN, 64, 2), ("lstm", PLAIN, 64, 1)]
-PROGRAMS += [(name, form, 32, 1) for name in ("lstm", "gru", "cfc") for form in (NORMAL, THINNED, ZONED_OUT, MANY)]
+PROGRAMS += [(name, form, 32, 1) for name in ("lstm", "gru", "cfc") for form in (NORMAL, MANY)]
+PROGRAMS += [("lstm", THINNED, 32, 1), ("lstm", ZONED_OUT, 32, 1), ("cfc", THINNED, 32, 1)]
 PROGRAMS += [("lru", form, 32, 1) for form in (THINNED, Form(zoneout=("drawn", "", "")))]
 PROGRAMS += [
     ("lstm", Form(projected=True), 32, 1),

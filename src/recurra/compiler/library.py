@@ -13,9 +13,8 @@ from torch import Tensor
 
 from recurra.compiler.build import load_library
 from recurra.compiler.emit import emit, emit_products
-from recurra.compiler.processor import processor
 from recurra.compiler.program import Program
-from recurra.errors import BuildError, RecurraError
+from recurra.errors import RecurraError
 
 __all__ = ["FIELDS", "Call", "Library", "addresses", "get_library", "parts_for", "tile_for"]
 
@@ -80,17 +79,8 @@ class Library:
     def __init__(self, program: Program, *, bits: int, parts: int) -> None:
         source = emit(program, bits=bits, parts=parts, whole=False)
         self._loaded = load_library(source, f"{program.cell.name}{bits}")
-        products = load_library(emit_products(bits), f"products{bits}").recurra_products
+        products = _products(bits).recurra_products
         products.restype = ctypes.c_void_p
-        built = (
-            self._function("vector_bytes", ctypes.c_int, arguments=0)(),
-            self._function("panel", ctypes.c_int, 0)(),
-        )
-        if built != _vectors():
-            raise BuildError(
-                f"the compiler builds for vectors of {built[0]} bytes and panels of {built[1]}, the processor suggests "
-                f"{_vectors()}; set RECURRA_CC=none to run without kernels, and report it"
-            )
         self._function("link", None, arguments=2)(products(0), products(1))
         results = {
             "forward": ctypes.c_int,
@@ -160,11 +150,13 @@ def tile_for(program: Program, hidden: int, dtype: torch.dtype) -> int:
     return parts_for(program, hidden, dtype) * _vectors()[0] // dtype.itemsize
 
 
+def _products(bits: int) -> ctypes.CDLL:
+    """The library of products that all programs share."""
+    return load_library(emit_products(bits), f"products{bits}")
+
+
+@cache
 def _vectors() -> tuple[int, int]:
-    """Bytes of a vector, and vectors of a panel, as `c/vectors.h` and `c/products.h` choose them."""
-    instructions = processor().instructions
-    if "avx512f" in instructions:
-        return 64, 4
-    if "avx" in instructions:
-        return 32, 2
-    return 16, 4 if instructions & {"asimd", "neon"} else 2
+    """Bytes of a vector, and vectors of a panel, as the compiler here builds them."""
+    built = _products(32)
+    return int(built.recurra_vector_bytes()), int(built.recurra_panel())

@@ -25,9 +25,9 @@ from recurra.engines.kernel import Gradients, Inputs, bias_gradients, compute, d
 from recurra.engines.operator import number_of, run_operator
 from recurra.engines.vectors import Recipe, compute_vectors, make_recipe
 from recurra.engines.weights import Weights
-from recurra.errors import Notice
+from recurra.errors import ArgumentError, Notice
 
-__all__ = ["advance", "refusal", "run", "tape_bytes", "tell_if_there_is_no_compiler"]
+__all__ = ["advance", "is_traced", "refusal", "run", "tape_bytes", "tell_if_there_is_no_compiler"]
 
 _UNKNOWN = {
     "convolution": "kernels are compiled for products, not for convolutions",
@@ -46,6 +46,8 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
             return why
     if _is_transformed():
         return "kernels know no transforms of torch.func and no forward mode"
+    if not torch.compiler.is_compiling() and is_traced():
+        return "kernels cannot be traced, and what they compute would become a constant"
     lacking: str | None = _lacking(cell, needs)
     return lacking
 
@@ -67,6 +69,11 @@ def tell_if_there_is_no_compiler() -> bool:
 
 
 _said: list[bool] = []
+
+
+def is_traced() -> bool:
+    """Whether operations are recorded, or tensors have no values: torch.jit.trace, make_fx, fake tensors."""
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
 
 
 @cache
@@ -198,9 +205,12 @@ class _Task:
         weights, x, start, restart = self.unflatten(tensors)
         conditions = self.conditions
         kept = [one.contiguous() if isinstance(one, Tensor) else None for one in conditions.zoneout or ()]
+        if not torch.compiler.is_compiling():
+            self._check(weights, x, start)
+        x = x.resolve_neg()
         return Inputs(
             x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous(),
-            [part.contiguous() for part in start],
+            [part.resolve_neg().contiguous() for part in start],
             weights.input.contiguous(),
             _contiguous(weights.recurrent),
             _contiguous(weights.input_bias),
@@ -208,12 +218,24 @@ class _Task:
             _contiguous(weights.projection),
             [vector.contiguous() for vector in (self.vectors(weights) if vectors is None else vectors)],
             None if conditions.lengths is None else conditions.lengths.to("cpu", torch.int64),
-            _contiguous(conditions.resets),
+            _contiguous(conditions.resets) if restart is not None else None,
             [part.contiguous() for part in restart or ()],
             None if conditions.gaps is None else conditions.gaps.to(x.dtype).contiguous(),
             _contiguous(conditions.dropout),
             kept if any(one is not None for one in kept) else [],
         )
+
+    def _check(self, weights: Weights, x: Tensor, start: State) -> None:
+        """That weights have the shapes which the kernel takes for granted; a layer's may have been replaced."""
+        hidden, output = weights.input.shape[0] // len(self.cell.gates), start[0].shape[1]
+        rows, again = hidden * len(self.cell.gates), hidden * len(self.cell.recurrent_gates)
+        expected = ((rows, x.shape[2]), (again, output), (rows,), (again,), (output, hidden))
+        for name, weight, shape in zip(_NAMES, weights[:5], expected, strict=True):
+            if weight is not None and weight.shape != shape:
+                raise ArgumentError(f"{name} has shape {tuple(weight.shape)}; expected {shape}, as the layer was built")
+
+
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
 class _Sequence(torch.autograd.Function):
@@ -239,7 +261,7 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Tensor | None, ...]:
         task: _Task = ctx.task
         tensors, vectors, (y, tape) = _split(ctx.saved_tensors, ctx.count, -2)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or _is_transformed():
             return (None, *_by_reference(task, tensors, ctx.needs_input_grad[1:], (dy, *dlast)))
         inputs = task.inputs(tensors, vectors)
         wants_x = ctx.needs_input_grad[1]
@@ -284,11 +306,13 @@ def _by_reference(
     task: _Task, tensors: Sequence[Tensor | None], wanted: Sequence[bool], gradients: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The derivative as one that can be differentiated again."""
-    warnings.warn(
-        f"a derivative of a derivative was asked for: the reference runs cell {task.cell.name!r} for it, step by step",
-        Notice,
-        stacklevel=2,
-    )
+    if not _is_transformed():
+        warnings.warn(
+            f"a derivative of a derivative was asked for: "
+            f"the reference runs cell {task.cell.name!r} for it, step by step",
+            Notice,
+            stacklevel=2,
+        )
     with torch.enable_grad():
         given = [
             one if not want or one is None else one.view_as(one) for one, want in zip(tensors, wanted, strict=True)
@@ -297,6 +321,7 @@ def _by_reference(
         conditions = task.conditions._replace(restart=restart)
         y, last = reference.run(task.cell, weights, x, start, conditions, reverse=task.reverse)
     pairs = [(one, gradient) for one, gradient in zip((y, *last), gradients, strict=True) if gradient is not None]
+    pairs = [(one, gradient) for one, gradient in pairs if one.requires_grad]
     found = iter(
         torch.autograd.grad(
             [one for one, _ in pairs],

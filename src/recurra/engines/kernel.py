@@ -96,7 +96,7 @@ def differentiate(
     plan, x = _plan(program, inputs), inputs.x
     empty, zeros = torch.empty_like, torch.zeros_like
     found = Gradients(
-        x.new_empty(x.shape) if wants_x else None,
+        (x.new_empty if program.reads_input else x.new_zeros)(x.shape) if wants_x else None,
         [empty(part) for part in inputs.start],
         (empty if plan.reads_all_inputs else zeros)(inputs.weight_input),
         None
@@ -138,9 +138,9 @@ def bias_gradients(program: Program, columns: Tensor, inputs: Inputs) -> tuple[T
 
 def _of_gates(columns: Tensor, places: tuple[int, ...]) -> Tensor:
     """The columns of gates, one after another; those of gates without one are 0."""
-    if places == tuple(range(places[0], places[0] + len(places))):
+    if places[0] >= 0 and places == tuple(range(places[0], places[0] + len(places))):
         return columns[places[0] : places[0] + len(places)].reshape(-1).clone()
-    rows = [columns[place] if place >= 0 else torch.zeros_like(columns[0]) for place in places]
+    rows = [columns[place] if place >= 0 else columns.new_zeros(columns.shape[1]) for place in places]
     return torch.cat(rows)
 
 

@@ -107,7 +107,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtap
         bias_recurrent,
         None if inputs.projection is None else projection,
         list(vectors.unbind(0)),
-        *(None, None, restart, None, None, [None] * len(inputs.kept)),
+        *(None, None, restart, None, None, None),
         *(None, None, None),
     )
 

@@ -10,10 +10,11 @@ import torch
 from torch.autograd import forward_ad
 
 from recurra.cells import Cell
+from recurra.compiler.forms import Form
 from recurra.compiler.library import get_library, parts_for
 from recurra.compiler.program import make_program
 from recurra.engines.choice import asked_for
-from recurra.engines.compiled import refusal
+from recurra.engines.compiled import is_traced, refusal
 
 __all__ = ["StepKernel", "get_step", "is_plain_call"]
 
@@ -31,14 +32,15 @@ class StepKernel(NamedTuple):
     vectors: tuple[str, ...]
 
 
-def get_step(cell: Cell, hidden: int, dtype: torch.dtype) -> StepKernel | None:
+def get_step(cell: Cell, hidden: int, dtype: torch.dtype, *, projected: bool) -> StepKernel | None:
     """The kernel of one step; None where there is none, or vectors would have to be computed first.
 
     Raises BuildError if it cannot be built.
     """
-    if dtype not in (torch.float32, torch.float64) or refusal(cell):
+    needs = frozenset({"projection"} if projected else ())
+    if dtype not in (torch.float32, torch.float64) or refusal(cell, needs):
         return None
-    program = make_program(cell)
+    program = make_program(cell, Form(projected=projected))
     if any(node.name is None for node in program.vectors):
         return None
     library = get_library(program, dtype.itemsize * 8, parts_for(program, hidden, dtype))
@@ -55,6 +57,7 @@ def is_plain_call() -> bool:
         and forward_ad._current_level < 0
         and not _autocasts()
         and asked_for() in _OURS
+        and not is_traced()
     )
 
 

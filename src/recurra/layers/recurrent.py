@@ -127,7 +127,7 @@ class Recurrent(RecurrentModule):
         Raises ArgumentError if a shape does not fit or the layer is bidirectional.
         """
         if gaps is None and noise is None and not torch.compiler.is_compiling():
-            if self._stepper is None:
+            if self._stepper is None or self._stepper.layer is not self:
                 self.__dict__["_stepper"] = Stepper(self)
             found: tuple[Tensor, State] | None = self._stepper(x_t, state)
             if found is not None:

@@ -146,7 +146,7 @@ def needs_of(x: Tensor) -> frozenset[str]:
         {
             "CUDA": x.device.type != "cpu",
             "half precision": x.dtype not in (torch.float32, torch.float64),
-            "autocast": torch.is_autocast_enabled(x.device.type),
+            "autocast": torch._C._is_any_autocast_enabled(),
             "export": torch.compiler.is_exporting(),
         }
     )

@@ -43,6 +43,9 @@ class Stream:
 
     def __init__(self, layer: Recurrent, batch: int | None = None, state: Any = None) -> None:
         _check(layer)
+        if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 0):
+            raise ArgumentError(f"batch is {batch!r}; expected a number of rows, or None for steps without a batch")
+        self._gapped = False
         self._layout, self._cell, self._batch = layer._layout, layer.cell, batch
         rows = 1 if batch is None else batch
         start = layer.initial_state(rows) if state is None else layer.read_state(self._with_batch(state), rows)
@@ -66,8 +69,9 @@ class Stream:
         if getattr(x_t, "shape", None) != self._x.shape and np.shape(x_t) != self._x.shape:
             raise ArgumentError(f"x_t has shape {np.shape(x_t)}; expected {self._x.shape}, as the stream was opened")
         self._x[...] = x_t
-        if gaps is not None:
-            self._set_gaps(gaps)
+        if gaps is not None or self._gapped:
+            self._set_gaps(1 if gaps is None else gaps)
+            self._gapped = gaps is not None
         if self._only is not None:
             self._only()
         else:
@@ -107,9 +111,12 @@ class Stream:
             below = one
 
     def _with_batch(self, state: Any) -> Any:
-        if self._batch is not None or not isinstance(state, State):
+        if self._batch is not None or not isinstance(state, tuple):
             return state
-        return state.map(lambda part: part.unsqueeze(1))
+        given = (
+            state if isinstance(state, State) or len(state) != len(self._cell.states) else self._cell.by_state(state)
+        )
+        return given if not isinstance(given, State) else given.map(lambda part: part.unsqueeze(1))
 
     def _set_gaps(self, gaps: Any) -> None:
         if not self._cell.reads_gaps:
