@@ -5,7 +5,6 @@ import torch
 
 import recurra
 from recurra.cells import Cell, State, get_cell, sigmoid, tanh
-from recurra.compiler import library
 from recurra.compiler.forms import Form
 from recurra.compiler.library import FIELDS, get_library, parts_for
 from recurra.compiler.processor import Processor
@@ -215,7 +214,7 @@ def test_the_tape_is_as_long_as_the_kernel_says(name, dtype):
 
 def test_a_layer_runs_where_the_system_does_not_describe_its_processor(monkeypatch):
     """As on a Mac: what the compiler makes of the processor decides how long the tape is."""
-    monkeypatch.setattr(library, "processor", lambda: Processor("unknown", frozenset(), "unknown"))
+    monkeypatch.setattr("recurra.compiler.processor.processor", lambda: Processor("unknown", frozenset(), "unknown"))
     layer = make_layer(type("Own", (Blind,), {"step": lambda self, x, u, s: State(h=tanh(x.n + u.n) + s.c, c=s.h)}))
     found, expected = (results(layer, engine) for engine in ("compiled", "reference"))
     for name, part in expected.items():

@@ -46,8 +46,8 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
             return why
     if _is_transformed():
         return "kernels know no transforms of torch.func and no forward mode"
-    if not torch.compiler.is_compiling() and is_traced():
-        return "kernels cannot be traced, and what they compute would become a constant"
+    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
+        return "TorchScript traces no operators with lists of tensors"
     lacking: str | None = _lacking(cell, needs)
     return lacking
 
@@ -118,7 +118,7 @@ def run(
     """
     task = _Task(cell, form_of(conditions, weights), conditions, reverse)
     tensors = task.flatten(weights, x, state)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or is_traced():
         y, *last = run_operator(_number(cell, tuple(task.form)), task.inputs(tensors), reverse)
     elif torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors):
         y, *last = _Sequence.apply(task, *tensors)  # type: ignore[no-untyped-call]
@@ -261,7 +261,7 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Tensor | None, ...]:
         task: _Task = ctx.task
         tensors, vectors, (y, tape) = _split(ctx.saved_tensors, ctx.count, -2)
-        if torch.is_grad_enabled() or _is_transformed():
+        if torch.is_grad_enabled() or _are_batched((dy, *dlast)):
             return (None, *_by_reference(task, tensors, ctx.needs_input_grad[1:], (dy, *dlast)))
         inputs = task.inputs(tensors, vectors)
         wants_x = ctx.needs_input_grad[1]
@@ -270,6 +270,12 @@ class _Sequence(torch.autograd.Function):
         if ctx.vectors:
             _add_vectors(gradients, ctx.leaves, ctx.vectors, found.vectors)
         return (None, *(one if want else None for one, want in zip(gradients, ctx.needs_input_grad[1:], strict=True)))
+
+
+def _are_batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether there are many at once, of which no kernel knows: is_grads_batched of torch.autograd.grad."""
+    batched, legacy = torch._C._functorch.is_batchedtensor, torch._C._functorch.is_legacy_batchedtensor
+    return any(one is not None and (batched(one) or legacy(one)) for one in gradients)
 
 
 def _split(saved: Sequence[Any], first: int, last: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
@@ -306,7 +312,7 @@ def _by_reference(
     task: _Task, tensors: Sequence[Tensor | None], wanted: Sequence[bool], gradients: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The derivative as one that can be differentiated again."""
-    if not _is_transformed():
+    if not _are_batched(gradients):
         warnings.warn(
             f"a derivative of a derivative was asked for: "
             f"the reference runs cell {task.cell.name!r} for it, step by step",

@@ -107,9 +107,14 @@ def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtap
         bias_recurrent,
         None if inputs.projection is None else projection,
         list(vectors.unbind(0)),
-        *(None, None, restart, None, None, None),
+        *(None, None, restart, None, None, _nothing_of(inputs.kept)),
         *(None, None, None),
     )
+
+
+def _nothing_of(tensors: Sequence[Tensor | None]) -> list[None] | None:
+    """No gradients of a list; torch takes one with None in it for a single argument."""
+    return None if any(one is None for one in tensors) else [None] * len(tensors)
 
 
 _library.impl("sequence", _sequence, "CPU")
