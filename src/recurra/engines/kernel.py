@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -216,7 +217,8 @@ class _Frame:
         x = inputs.x
         (time, batch, features), output = x.shape, inputs.start[0].shape[1]
         work = time * batch * plan.columns * plan.hidden * (features + output)
-        slabs = max(1, min(torch.get_num_threads(), batch, work // _WORTHWHILE))
+        threads = 1 if _forked else torch.get_num_threads()
+        slabs = max(1, min(threads, batch, work // _WORTHWHILE))
         room = _CACHE // (plan.columns * plan.hidden * x.element_size())
         block = max(-(-batch // slabs), min(_BLOCK, room), 1)
         sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, x.stride(0), x.stride(1))
@@ -255,6 +257,11 @@ class _Frame:
             self._values[field] = base + 8 * place
         self._library.run(name, self._values)
 
+
+_forked: list[bool] = []
+"""Not empty in a child process: OpenMP's threads did not come along, and to ask them for help would never end."""
+
+os.register_at_fork(after_in_child=lambda: _forked.append(True))
 
 _TENSORS = (
     *("x", "weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection"),

@@ -124,14 +124,6 @@ class Stream:
         for one in self._layers:
             one.gaps[...] = gaps
 
-    def _given(self, layer: Recurrent, state: Any, rows: int) -> State:
-        if state is None:
-            return layer.initial_state(rows)
-        given = state
-        if self._batch is None:
-            given = State(**{name: part.unsqueeze(1) for name, part in zip(layer.cell.states, state, strict=True)})
-        return layer.read_state(given, rows)
-
 
 def _check(layer: Recurrent) -> None:
     if layer.bidirectional:

@@ -315,6 +315,21 @@ static void collect_projection(const Call *c, const BackwardBuffers *b) {
     for (long k = 0; k < c->output; k++) copy_row(c->dprojection + k * c->hidden, b->dprojection + k * units, c->hidden);
 }
 
+/* What each thread of a team does. */
+static void backward_share(const Call *c, const BackwardWeights *weights, const BackwardBuffers *buffers) {
+    const unsigned before = flush_denormals();
+#pragma omp for schedule(static)
+    for (long tile = 0; tile < tiles_of(c); tile++) pack_backward_tile(c, tile, weights);
+#pragma omp for schedule(static)
+    for (long slab = 0; slab < c->slabs; slab++) {
+        const Slab s = slab_of(c, slab);
+        backward_slab(c, &s, weights, &buffers[slab]);
+    }
+#pragma omp for schedule(static)
+    for (long tile = 0; tile < tiles_of(c); tile++) collect_tile(c, buffers, tile);
+    restore_denormals(before);
+}
+
 /* All gradients; 0, or -1 without memory. */
 EXPORT int recurra_backward(const Call *given) {
     Call own = *given;
@@ -336,19 +351,10 @@ EXPORT int recurra_backward(const Call *given) {
         if (c->dx) ask_for_large_pages(c->dx, (size_t)(c->time * c->batch * c->input) * sizeof(real));
         pack_vectors(c, weights.vectors);
         if (PROJECTED) pack_projection_back(c, weights.projection);
-#pragma omp parallel num_threads(c->slabs) if (c->slabs > 1)
-        {
-            const unsigned before = flush_denormals();
-#pragma omp for schedule(static)
-            for (long tile = 0; tile < tiles_of(c); tile++) pack_backward_tile(c, tile, &weights);
-#pragma omp for schedule(static)
-            for (long slab = 0; slab < c->slabs; slab++) {
-                const Slab s = slab_of(c, slab);
-                backward_slab(c, &s, &weights, &buffers[slab]);
-            }
-#pragma omp for schedule(static)
-            for (long tile = 0; tile < tiles_of(c); tile++) collect_tile(c, buffers, tile);
-            restore_denormals(before);
+        if (c->slabs == 1) backward_share(c, &weights, buffers);
+        else {
+#pragma omp parallel num_threads(c->slabs)
+            backward_share(c, &weights, buffers);
         }
         if (PROJECTED) collect_projection(c, buffers);
     }

@@ -309,6 +309,19 @@ static int64_t tape_size(const Call *c) { return tape_begin(c, c->slabs) + 1; }
 
 EXPORT int64_t recurra_tape_size(const Call *c) { return tape_size(c); }
 
+/* What each thread of a team does. */
+static void forward_share(const Call *c, const ForwardWeights *weights, const ForwardBuffers *buffers) {
+    const unsigned before = flush_denormals();
+#pragma omp for schedule(static)
+    for (long tile = 0; tile < tiles_of(c); tile++) pack_forward_tile(c, tile, weights);
+#pragma omp for schedule(static)
+    for (long slab = 0; slab < c->slabs; slab++) {
+        const Slab s = slab_of(c, slab);
+        forward_slab(c, &s, weights, &buffers[slab]);
+    }
+    restore_denormals(before);
+}
+
 /* All of a sequence; 0, or -1 without memory. */
 EXPORT int recurra_forward(const Call *c) {
     Arena arena = {0};
@@ -328,17 +341,10 @@ EXPORT int recurra_forward(const Call *c) {
         if (c->tape) c->tape[tape_size(c) - 1] = (real)c->slabs;
         pack_vectors(c, weights.vectors);
         if (PROJECTED) pack_projection(c, weights.projection);
-#pragma omp parallel num_threads(c->slabs) if (c->slabs > 1)
-        {
-            const unsigned before = flush_denormals();
-#pragma omp for schedule(static)
-            for (long tile = 0; tile < tiles_of(c); tile++) pack_forward_tile(c, tile, &weights);
-#pragma omp for schedule(static)
-            for (long slab = 0; slab < c->slabs; slab++) {
-                const Slab s = slab_of(c, slab);
-                forward_slab(c, &s, &weights, &buffers[slab]);
-            }
-            restore_denormals(before);
+        if (c->slabs == 1) forward_share(c, &weights, buffers); /* no team: after a fork, one would never come together */
+        else {
+#pragma omp parallel num_threads(c->slabs)
+            forward_share(c, &weights, buffers);
         }
     }
     free(arena.base);
