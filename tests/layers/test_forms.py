@@ -217,8 +217,10 @@ def test_resets_in_each_form_equal_sequences_of_their_own(form, cell, batch_firs
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own look
 @pytest.mark.parametrize("form", ["packed", "jagged"])
-def test_forms_under_compilation(form):
-    """torch traces neither into one graph; around the breaks the results stay."""
+@pytest.mark.parametrize("compiler", ["", "none"])
+def test_forms_under_compilation(form, compiler, monkeypatch):
+    """torch traces neither into one graph; around the breaks the results stay, also where the layer is new to it."""
+    monkeypatch.setenv("RECURRA_CC", compiler)
     torch._dynamo.reset()
     layer = Recurrent("elman-sigmoid", 2, 3, bidirectional=True, seed=0, dtype=torch.float64)
     x, _ = FORMS[form](LENGTHS, False)([row.detach() for row in rows_of(LENGTHS)])

@@ -35,8 +35,12 @@ def get_cell(spec: str | type[Cell] | Cell) -> Cell:
     >>> get_cell("elman-relu").name
     'elman-relu'
     """
-    if isinstance(spec, Cell):
-        return spec
+    cell = spec if isinstance(spec, Cell) else _make(spec)
+    hash(cell)  # which it keeps: torch.compile, which traces again after a break, must not see it change
+    return cell
+
+
+def _make(spec: str | type[Cell]) -> Cell:
     if isinstance(spec, type) and issubclass(spec, Cell) and spec is not Cell:
         return spec()
     if not isinstance(spec, str):
