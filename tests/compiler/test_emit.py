@@ -19,7 +19,7 @@ from recurra.cells import Cell, State, get_cell, list_cells
 from recurra.compiler.build import compile_library
 from recurra.compiler.emit import emit
 from recurra.compiler.forms import Form
-from recurra.compiler.library import Call, addresses
+from recurra.compiler.library import FIELDS
 from recurra.compiler.processor import processor
 from recurra.compiler.program import make_program
 from recurra.compiler.toolchain import find_compiler
@@ -110,6 +110,16 @@ CASES = [
 ]
 
 
+class Call(ctypes.Structure):
+    """The arguments, as `c/recurrence.h` has them."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in FIELDS]
+
+
+def addresses(tensors):
+    return (ctypes.c_int64 * max(len(tensors), 1))(*(0 if one is None else one.data_ptr() for one in tensors))
+
+
 class Kernel:
     """A library and the arguments of one call of it."""
 
@@ -173,7 +183,8 @@ class Kernel:
             "dx": self.room(TIME, BATCH, FEATURES),
             "dweight_input": self.room(gates * HIDDEN, FEATURES),
             "dweight_recurrent": self.room(again * HIDDEN, output),
-            "dbias": self.room(len(program.columns), HIDDEN),
+            "dbias_input": self.room(gates * HIDDEN),
+            "dbias_recurrent": self.room(again * HIDDEN),
             "dprojection": self.room(output, HIDDEN),
             "dvectors": self.room(len(program.vectors), HIDDEN),
             "dstart": [self.room(BATCH, width) for width in widths],

@@ -201,7 +201,8 @@ static void run_sequence(const Case *k) {
     const long input_size = GATES * k->hidden * k->input, recurrent_size = AGAIN * k->hidden * c.output;
     c.dweight_input = result(input_size, ALL_INPUT);
     if (AGAIN) c.dweight_recurrent = result(recurrent_size, ALL_AGAIN);
-    c.dbias = result(COLUMNS * k->hidden, 1);
+    if (k->biased && !LAYER_NORM) c.dbias_input = result(GATES * k->hidden, ALL_INPUT);
+    if (k->biased && AGAIN && !LAYER_NORM) c.dbias_recurrent = result(AGAIN * k->hidden, ALL_AGAIN);
     if (PROJECTED) c.dprojection = result(c.output * k->hidden, 1);
     c.dvectors = result(VECTORS * k->hidden, 1);
     c.dstart = results(&c, 1);
@@ -211,7 +212,8 @@ static void run_sequence(const Case *k) {
     if (c.dx) check("dx", c.dx, k->time * k->batch * k->input);
     check("dweight_input", c.dweight_input, input_size);
     if (AGAIN) check("dweight_recurrent", c.dweight_recurrent, recurrent_size);
-    check("dbias", c.dbias, COLUMNS * k->hidden);
+    if (c.dbias_input) check("dbias_input", c.dbias_input, GATES * k->hidden);
+    if (c.dbias_recurrent) check("dbias_recurrent", c.dbias_recurrent, AGAIN * k->hidden);
     if (PROJECTED) check("dprojection", c.dprojection, c.output * k->hidden);
     check("dvectors", c.dvectors, VECTORS * k->hidden);
     check_states("dstart", &c, (const real *const *)c.dstart);

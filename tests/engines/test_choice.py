@@ -1,5 +1,6 @@
 """Which engine runs a cell."""
 
+import re
 import threading
 
 import pytest
@@ -120,7 +121,14 @@ def test_every_engine_can_be_asked_for_by_name(name, cell):
         assert choose(get_cell(cell)) == Choice(name, "asked for by name")
 
 
-@pytest.mark.parametrize("name", ["refrence", "fast", None])
-def test_an_unknown_engine_is_refused_at_once(name):
-    with pytest.raises(ArgumentError, match=r"is unknown; there are: auto, compiled, torch, scan, reference$"):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("refrence", "did you mean 'reference'? There are: auto, compiled, torch, scan, reference"),
+        ("fast", "there are: 'auto', 'compiled', 'torch', 'scan', 'reference'"),
+        (None, "there are: 'auto', 'compiled', 'torch', 'scan', 'reference'"),
+    ],
+)
+def test_an_unknown_engine_is_refused_at_once(name, said):
+    with pytest.raises(ArgumentError, match=f"is unknown; {re.escape(said)}$"):
         recurra.engine(name)

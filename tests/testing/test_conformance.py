@@ -7,6 +7,8 @@ import torch
 
 from recurra.cells import Cell, State, list_cells, tanh
 from recurra.cells.elman import Elman
+from recurra.compiler.toolchain import find_compiler
+from recurra.engines import compiled
 from recurra.errors import ArgumentError
 from recurra.testing import check_cell, list_checks, list_options
 
@@ -140,3 +142,18 @@ class Explodes(Leaky):
 def test_a_wrong_cell_is_named_with_the_check_that_it_fails(cell, check):
     with pytest.raises(AssertionError, match=f"cell '{cell.__name__.lower()}' fails {check}"):
         check_cell(cell, checks=[check])
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+@pytest.mark.parametrize(("option", "error"), [(None, 5e-6), ("layer norm", 1e-4)])
+def test_a_kernel_that_is_less_accurate_than_plain_arithmetic_fails(monkeypatch, option, error):
+    """Also where a single draw is no evidence, and many decide."""
+    right = compiled.run
+
+    def blurred(*arguments, **named):
+        y, state = right(*arguments, **named)
+        return y * (1 + error * torch.linspace(-1, 1, y.shape[-1], dtype=y.dtype)), state
+
+    monkeypatch.setattr(compiled, "run", blurred)
+    with pytest.raises(AssertionError, match="in the middle of 33 draws"):
+        check_cell("lstm", checks=["engines_equal_the_reference"], option=option)

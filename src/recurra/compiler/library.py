@@ -9,14 +9,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from recurra.compiler.build import load_library
 from recurra.compiler.emit import emit, emit_products
 from recurra.compiler.program import Program
 from recurra.errors import RecurraError
 
-__all__ = ["FIELDS", "Call", "Library", "addresses", "get_library", "parts_for", "tile_for"]
+__all__ = ["FIELDS", "Library", "get_library", "pack", "parts_for", "tile_for"]
 
 _INTEGERS = ("time", "batch", "input", "hidden", "output", "reverse", "slabs", "block", "x_time", "x_batch")
 _POINTERS = (
@@ -43,7 +42,8 @@ _POINTERS = (
     "dx",
     "dweight_input",
     "dweight_recurrent",
-    "dbias",
+    "dbias_input",
+    "dbias_recurrent",
     "dprojection",
     "dvectors",
     "dstart",
@@ -51,16 +51,15 @@ _POINTERS = (
 )
 
 
-class Call(ctypes.Structure):
-    """The arguments, as `c/recurrence.h` has them: numbers, and addresses of contiguous tensors, 0 for none."""
-
-    _fields_ = [(name, ctypes.c_int64) for name in _INTEGERS] + [(name, ctypes.c_void_p) for name in _POINTERS]
-
-
 FIELDS = {name: place for place, name in enumerate((*_INTEGERS, *_POINTERS))}
-"""The places of a call's numbers and addresses."""
+"""The places of a call's numbers, and addresses of contiguous tensors, 0 for none: as `c/recurrence.h` has them."""
 
 _PACKED = struct.Struct(f"{len(FIELDS)}q")
+
+
+def pack(values: Sequence[int]) -> bytes:
+    """A call, for a function of a library. values: of FIELDS, in order."""
+    return _PACKED.pack(*values)
 
 
 class StreamFunctions(NamedTuple):
@@ -113,14 +112,14 @@ class Library:
 
     def tape_size(self, values: Sequence[int]) -> int:
         """Numbers that the tape of a call has. values: of FIELDS, in order."""
-        return int(self._functions["tape_size"](_PACKED.pack(*values)))
+        return int(self._functions["tape_size"](pack(values)))
 
     def run(self, name: str, values: Sequence[int]) -> None:
         """`forward`, `backward` or `advance`. values: of FIELDS, in order.
 
         Raises RecurraError if there is no memory for it.
         """
-        if self._functions[name](_PACKED.pack(*values)):
+        if self._functions[name](pack(values)):
             raise RecurraError("there is no memory for the kernel's buffers; use a smaller batch or shorter sequences")
 
 
@@ -128,11 +127,6 @@ class Library:
 def get_library(program: Program, bits: int, parts: int) -> Library:
     """The library of a program; built if it must be. Raises BuildError."""
     return Library(program, bits=bits, parts=parts)
-
-
-def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
-    """An array of their addresses, 0 for None. The tensors must outlive it."""
-    return (ctypes.c_void_p * max(len(tensors), 1))(*(0 if one is None else one.data_ptr() for one in tensors))
 
 
 def parts_for(program: Program, hidden: int, dtype: torch.dtype) -> int:

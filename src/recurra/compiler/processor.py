@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import platform
@@ -58,9 +59,7 @@ def _read(cpuinfo: str) -> Processor:
 def _brand() -> str:
     """What macOS calls the processor; elsewhere what Python does."""
     if platform.system() == "Darwin":
-        try:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):  # a name for people, and Python knows one too
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
             return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            pass
     return platform.processor() or platform.machine()

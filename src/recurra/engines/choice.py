@@ -12,7 +12,7 @@ import torch
 
 from recurra.cells import Cell
 from recurra.engines import compiled, native, reference, scan
-from recurra.errors import ArgumentError
+from recurra.errors import ArgumentError, nearest
 
 __all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "tape"]
 
@@ -104,4 +104,6 @@ def asked_for() -> str:
 def _check(name: str) -> None:
     known = ["auto", *_ENGINES]
     if name not in known:
-        raise ArgumentError(f"engine {name!r} is unknown; there are: {', '.join(known)}")
+        near = nearest(str(name), known)
+        there = "" if near.startswith("there are") else f" There are: {', '.join(known)}"
+        raise ArgumentError(f"engine {name!r} is unknown; {near}{there}")

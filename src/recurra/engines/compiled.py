@@ -21,13 +21,13 @@ from recurra.compiler.toolchain import find_compiler, why_no_compiler
 from recurra.compiler.trace import Untraceable
 from recurra.engines import reference
 from recurra.engines.conditions import Conditions
-from recurra.engines.kernel import Gradients, Inputs, bias_gradients, compute, differentiate, tape_width
+from recurra.engines.kernel import Gradients, Inputs, compute, differentiate, tape_width
 from recurra.engines.operator import number_of, run_operator
 from recurra.engines.vectors import Recipe, compute_vectors, make_recipe
 from recurra.engines.weights import Weights
-from recurra.errors import ArgumentError, Notice
+from recurra.errors import Notice
 
-__all__ = ["advance", "is_traced", "refusal", "run", "tape_bytes", "tell_if_there_is_no_compiler"]
+__all__ = ["advance", "form_of", "is_traced", "refusal", "run", "tape_bytes", "tell_if_there_is_no_compiler"]
 
 _UNKNOWN = {
     "convolution": "kernels are compiled for products, not for convolutions",
@@ -205,8 +205,6 @@ class _Task:
         weights, x, start, restart = self.unflatten(tensors)
         conditions = self.conditions
         kept = [one.contiguous() if isinstance(one, Tensor) else None for one in conditions.zoneout or ()]
-        if not torch.compiler.is_compiling():
-            self._check(weights, x, start)
         x = x.resolve_neg()
         return Inputs(
             x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous(),
@@ -221,21 +219,9 @@ class _Task:
             _contiguous(conditions.resets) if restart is not None else None,
             [part.contiguous() for part in restart or ()],
             None if conditions.gaps is None else conditions.gaps.to(x.dtype).contiguous(),
-            _contiguous(conditions.dropout),
+            None if conditions.dropout is None else conditions.dropout.to(x.dtype).contiguous(),
             kept if any(one is not None for one in kept) else [],
         )
-
-    def _check(self, weights: Weights, x: Tensor, start: State) -> None:
-        """That weights have the shapes which the kernel takes for granted; a layer's may have been replaced."""
-        hidden, output = weights.input.shape[0] // len(self.cell.gates), start[0].shape[1]
-        rows, again = hidden * len(self.cell.gates), hidden * len(self.cell.recurrent_gates)
-        expected = ((rows, x.shape[2]), (again, output), (rows,), (again,), (output, hidden))
-        for name, weight, shape in zip(_NAMES, weights[:5], expected, strict=True):
-            if weight is not None and weight.shape != shape:
-                raise ArgumentError(f"{name} has shape {tuple(weight.shape)}; expected {shape}, as the layer was built")
-
-
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
 class _Sequence(torch.autograd.Function):
@@ -266,7 +252,7 @@ class _Sequence(torch.autograd.Function):
         inputs = task.inputs(tensors, vectors)
         wants_x = ctx.needs_input_grad[1]
         found = differentiate(task.program, inputs, y, tape, dy, dlast, reverse=task.reverse, wants_x=wants_x)
-        gradients = _gathered(task, inputs, found)
+        gradients = _gathered(task, found)
         if ctx.vectors:
             _add_vectors(gradients, ctx.leaves, ctx.vectors, found.vectors)
         return (None, *(one if want else None for one, want in zip(gradients, ctx.needs_input_grad[1:], strict=True)))
@@ -282,10 +268,9 @@ def _split(saved: Sequence[Any], first: int, last: int) -> tuple[Sequence[Any], 
     return saved[:first], saved[first:last], saved[last:]
 
 
-def _gathered(task: _Task, inputs: Inputs, found: Gradients) -> list[Tensor | None]:
+def _gathered(task: _Task, found: Gradients) -> list[Tensor | None]:
     """The gradients in the order of the flattened tensors; those through vectors are still to come."""
-    bias_input, bias_recurrent = bias_gradients(task.program, found.bias, inputs)
-    weights = [found.weight_input, found.weight_recurrent, bias_input, bias_recurrent, found.projection]
+    weights = (found.weight_input, found.weight_recurrent, found.bias_input, found.bias_recurrent, found.projection)
     return [found.x, *found.start, *found.restart, *weights, None, None, *[None] * len(task.cell.vectors)]
 
 

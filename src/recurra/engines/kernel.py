@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -13,8 +13,19 @@ from torch import Tensor
 
 from recurra.compiler.library import FIELDS, Library, get_library, parts_for, tile_for
 from recurra.compiler.program import Program
+from recurra.errors import ArgumentError
 
-__all__ = ["Gradients", "Inputs", "bias_gradients", "compute", "differentiate", "tape_size", "tape_width"]
+__all__ = [
+    "Frame",
+    "Gradients",
+    "Inputs",
+    "check_inputs",
+    "compute",
+    "differentiate",
+    "plan_for",
+    "tape_size",
+    "tape_width",
+]
 
 _BLOCK = 128  # rows of a block of steps, if so many find room in
 _CACHE = 1 << 20  # bytes of a processor's cache
@@ -50,13 +61,17 @@ class Inputs(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Of the inputs of the same names. bias: per column of the program, (column, hidden). x: None if not wanted."""
+    """Of the inputs of the same names; None of those that there are not, and of x if it is not wanted.
+
+    With layer normalisation biases are vectors.
+    """
 
     x: Tensor | None
     start: list[Tensor]
     weight_input: Tensor
     weight_recurrent: Tensor | None
-    bias: Tensor
+    bias_input: Tensor | None
+    bias_recurrent: Tensor | None
     projection: Tensor | None
     vectors: Tensor
     restart: list[Tensor]
@@ -67,14 +82,15 @@ def compute(
 ) -> tuple[Tensor, list[Tensor], Tensor | None]:
     """The outputs (time, batch, output), the state after the last step, and the tape for the way back if it is kept.
 
-    Raises RecurraError without memory.
+    Raises ArgumentError for tensors that do not go together, RecurraError without memory.
     """
-    plan, x = _plan(program, inputs), inputs.x
+    check_inputs(program, inputs)
+    plan, x = plan_for(program, inputs), inputs.x
     time, batch, _ = x.shape
     y = x.new_empty(time, batch, inputs.start[0].shape[1])
     last = [torch.empty_like(part) for part in inputs.start]
     tape = x.new_empty(time * batch * plan.tape + 1) if keep else None
-    frame = _Frame(plan, inputs, reverse)
+    frame = Frame(plan, inputs, reverse)
     frame.set("y", y)
     frame.set("tape", tape)
     frame.set_all("last", last)
@@ -94,25 +110,27 @@ def differentiate(
     wants_x: bool,
 ) -> Gradients:
     """The gradients of all inputs, from those of the results; None where those are 0."""
-    plan, x = _plan(program, inputs), inputs.x
-    empty, zeros = torch.empty_like, torch.zeros_like
+    plan, x = plan_for(program, inputs), inputs.x
+    of_inputs, of_outputs = plan.rooms
+    biases = (None, None) if program.form.layer_norm else (inputs.bias_input, inputs.bias_recurrent)
     found = Gradients(
         (x.new_empty if program.reads_input else x.new_zeros)(x.shape) if wants_x else None,
-        [empty(part) for part in inputs.start],
-        (empty if plan.reads_all_inputs else zeros)(inputs.weight_input),
-        None
-        if inputs.weight_recurrent is None
-        else (empty if plan.reads_all_outputs else zeros)(inputs.weight_recurrent),
-        x.new_empty(len(program.columns), plan.hidden),
-        None if inputs.projection is None else empty(inputs.projection),
+        [torch.empty_like(part) for part in inputs.start],
+        of_inputs(inputs.weight_input),
+        None if inputs.weight_recurrent is None else of_outputs(inputs.weight_recurrent),
+        None if biases[0] is None else of_inputs(biases[0]),
+        None if biases[1] is None else of_outputs(biases[1]),
+        None if inputs.projection is None else torch.empty_like(inputs.projection),
         x.new_empty(len(program.vectors), plan.hidden),
-        [zeros(part) for part in inputs.restart],
+        [torch.zeros_like(part) for part in inputs.restart],
     )
     dy = dy if dy is None else dy.contiguous()
     dlast = [part if part is None else part.contiguous() for part in dlast]
-    frame = _Frame(plan, inputs, reverse)
-    for name, tensor in (("y", y), ("tape", tape), ("dy", dy), *zip(_GRADIENTS, _single(found), strict=True)):
+    frame = Frame(plan, inputs, reverse)
+    for name, tensor in (("y", y), ("tape", tape), ("dy", dy)):
         frame.set(name, tensor)
+    for name in _GRADIENTS:
+        frame.set(f"d{name}", getattr(found, name))
     frame.set_all("dlast", dlast)
     frame.set_all("dstart", found.start)
     frame.set_all("drestart", found.restart)
@@ -120,29 +138,7 @@ def differentiate(
     return found
 
 
-_GRADIENTS = ("dx", "dweight_input", "dweight_recurrent", "dbias", "dprojection", "dvectors")
-
-
-def _single(found: Gradients) -> tuple[Tensor | None, ...]:
-    return found.x, found.weight_input, found.weight_recurrent, found.bias, found.projection, found.vectors
-
-
-def bias_gradients(program: Program, columns: Tensor, inputs: Inputs) -> tuple[Tensor | None, Tensor | None]:
-    """Of bias_input and bias_recurrent, from those of the program's columns; None where there are none."""
-    if inputs.bias_input is None or program.form.layer_norm:
-        return None, None
-    plan = _plan(program, inputs)
-    found: list[Tensor | None] = [_of_gates(columns, plan.input_columns)]
-    found.append(None if inputs.bias_recurrent is None else _of_gates(columns, plan.recurrent_columns))
-    return found[0], found[1]
-
-
-def _of_gates(columns: Tensor, places: tuple[int, ...]) -> Tensor:
-    """The columns of gates, one after another; those of gates without one are 0."""
-    if places[0] >= 0 and places == tuple(range(places[0], places[0] + len(places))):
-        return columns[places[0] : places[0] + len(places)].reshape(-1).clone()
-    rows = [columns[place] if place >= 0 else columns.new_zeros(columns.shape[1]) for place in places]
-    return torch.cat(rows)
+_GRADIENTS = ("x", "weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection", "vectors")
 
 
 def tape_size(program: Program, inputs: Inputs) -> int:
@@ -158,50 +154,77 @@ def tape_width(program: Program, hidden: int, dtype: torch.dtype) -> int:
     return -(-hidden // tile) * tile * len(program.kept) + spread
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What is known of all calls of a program with so many units of one dtype.
 
     tape: numbers that are kept of each step and row.
-    input_columns, recurrent_columns: of each gate its column; -1 for none.
+    rooms: for gradients of what multiplies x, and the output: zeros where some gates' rows are never written.
     """
 
     library: Library
     hidden: int
     columns: int
     tape: int
-    input_columns: tuple[int, ...]
-    recurrent_columns: tuple[int, ...]
-
-    @property
-    def reads_all_inputs(self) -> bool:
-        """Whether every gate's projection of x is used."""
-        return -1 not in self.input_columns
-
-    @property
-    def reads_all_outputs(self) -> bool:
-        """Whether every recurrent projection is."""
-        return -1 not in self.recurrent_columns
+    rooms: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
-def _plan(program: Program, inputs: Inputs) -> _Plan:
+def plan_for(program: Program, inputs: Inputs) -> Plan:
+    """That of the inputs' units and dtype. Raises BuildError."""
     weight = inputs.weight_input
     return _make_plan(program, weight.shape[0] // len(program.cell.gates), weight.dtype)
 
 
 @cache
-def _make_plan(program: Program, hidden: int, dtype: torch.dtype) -> _Plan:
-    def columns(gates: int, field: str) -> tuple[int, ...]:
-        places = {getattr(column, field): place for place, column in enumerate(program.columns)}
-        return tuple(places.get(gate, -1) for gate in range(gates))
-
-    return _Plan(
+def _make_plan(program: Program, hidden: int, dtype: torch.dtype) -> Plan:
+    used = [{getattr(column, field) for column in program.columns} for field in ("input_gate", "recurrent_gate")]
+    gates = (len(program.cell.gates), len(program.cell.recurrent_gates))
+    of_inputs, of_outputs = (
+        torch.empty_like if read.issuperset(range(count)) else torch.zeros_like
+        for read, count in zip(used, gates, strict=True)
+    )
+    return Plan(
         get_library(program, dtype.itemsize * 8, parts_for(program, hidden, dtype)),
         hidden,
         max(len(program.columns), 1),
         tape_width(program, hidden, dtype),
-        columns(len(program.cell.gates), "input_gate"),
-        columns(len(program.cell.recurrent_gates), "recurrent_gate"),
+        (of_inputs, of_outputs),
     )
+
+
+def check_inputs(program: Program, inputs: Inputs) -> None:
+    """Raise ArgumentError unless tensors are what the kernel, which goes by addresses alone, takes them for.
+
+    A layer's parameters may have been replaced since it was built, and an operator may be called with anything.
+    """
+    cell, x, weight = program.cell, inputs.x, inputs.weight_input
+    time, batch, features = x.shape
+    hidden, output = weight.shape[0] // len(cell.gates), inputs.start[0].shape[1]
+    rows, again = hidden * len(cell.gates), hidden * len(cell.recurrent_gates)
+    states = [(batch, output), *[(batch, hidden)] * (len(cell.states) - 1)]
+    expected: list[tuple[str, Tensor | None, tuple[int, ...]]] = [
+        ("x", x, (time, batch, features)),
+        ("weight_ih", weight, (rows, features)),
+        ("weight_hh", inputs.weight_recurrent, (again, output)),
+        ("bias_ih", inputs.bias_input, (rows,)),
+        ("bias_hh", inputs.bias_recurrent, (again,)),
+        ("weight_hr", inputs.projection, (output, hidden)),
+        ("gaps", inputs.gaps, (time, batch)),
+        ("the mask of recurrent dropout", inputs.thin, (batch, output)),
+        *(("a vector", vector, (hidden,)) for vector in inputs.vectors),
+        *(("a state", part, shape) for part, shape in zip(inputs.start, states, strict=True)),
+        *(("a state after a reset", part, shape) for part, shape in zip(inputs.restart, states, strict=False)),
+    ]
+    dtype = x.dtype if x.dtype in _DTYPES else torch.float32
+    for name, tensor, shape in expected:
+        if tensor is None:
+            continue
+        if tensor.shape != shape:
+            raise ArgumentError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}, as the layer was built")
+        if tensor.dtype is not dtype or not tensor.is_cpu:
+            raise ArgumentError(f"{name} is {tensor.dtype} on {tensor.device}; a kernel takes {dtype} on the CPU")
+
+
+_DTYPES = (torch.float32, torch.float64)
 
 
 def _is_step(inputs: Inputs, keep: bool) -> bool:
@@ -210,15 +233,16 @@ def _is_step(inputs: Inputs, keep: bool) -> bool:
     return time == 1 and batch <= _FEW and not keep and inputs.lengths is None and inputs.resets is None
 
 
-class _Frame:
+class Frame:
     """A call being filled in; it holds on to what the call's addresses are of."""
 
-    def __init__(self, plan: _Plan, inputs: Inputs, reverse: bool) -> None:
+    def __init__(self, plan: Plan, inputs: Inputs, reverse: bool, *, slabs: int | None = None) -> None:
+        """slabs: shares of the rows, a thread each; None: as many as there are threads and work for."""
         x = inputs.x
         (time, batch, features), output = x.shape, inputs.start[0].shape[1]
         work = time * batch * plan.columns * plan.hidden * (features + output)
         threads = 1 if _forked else torch.get_num_threads()
-        slabs = max(1, min(threads, batch, work // _WORTHWHILE))
+        slabs = max(1, min(threads, batch, work // _WORTHWHILE)) if slabs is None else slabs
         room = _CACHE // (plan.columns * plan.hidden * x.element_size())
         block = max(-(-batch // slabs), min(_BLOCK, room), 1)
         sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, x.stride(0), x.stride(1))
@@ -249,13 +273,18 @@ class _Frame:
             self._arrays.append((FIELDS[name], len(self._pool)))
             self._pool += [0 if one is None else one.data_ptr() for one in tensors]
 
-    def run(self, name: str) -> None:
-        """Call a function of the library."""
+    def values(self) -> list[int]:
+        """Of FIELDS, in order. They are good for as long as the frame is."""
         pool = (ctypes.c_int64 * max(len(self._pool), 1))(*self._pool)
+        self._held.append(pool)
         base = ctypes.addressof(pool)
         for field, place in self._arrays:
             self._values[field] = base + 8 * place
-        self._library.run(name, self._values)
+        return self._values
+
+    def run(self, name: str) -> None:
+        """Call a function of the library."""
+        self._library.run(name, self.values())
 
 
 _forked: list[bool] = []

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from recurra.compiler.program import Program
-from recurra.engines.kernel import Inputs, bias_gradients, compute, differentiate, tape_size
+from recurra.engines.kernel import Gradients, Inputs, compute, differentiate, tape_size
 
 __all__ = ["number_of", "run_operator"]
 
@@ -29,7 +30,7 @@ _library = torch.library.Library("recurra", "DEF")
 _library.define(f"sequence({_INPUTS}, bool keep) -> (Tensor, Tensor[], Tensor)")
 _library.define(
     f"sequence_backward({_INPUTS}, Tensor y, Tensor tape, Tensor? dy, Tensor?[] dlast) "
-    "-> (Tensor, Tensor[], Tensor, Tensor, Tensor, Tensor, Tensor, Tensor[])"
+    "-> (Tensor, Tensor[], Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor[])"
 )
 
 
@@ -71,14 +72,13 @@ def _sequence_backward(*arguments: Any) -> tuple[Any, ...]:
 def _fake_sequence_backward(*arguments: Any) -> tuple[Any, ...]:
     inputs, program, _ = _read(arguments)
     x, hidden = inputs.x, inputs.weight_input.shape[0] // len(program.cell.gates)
-    recurrent, projection = inputs.weight_recurrent, inputs.projection
+    biases = (None, None) if program.form.layer_norm else (inputs.bias_input, inputs.bias_recurrent)
+    perhaps = (inputs.weight_recurrent, *biases, inputs.projection)
     return (
         x.new_empty(x.shape),
         [torch.empty_like(part) for part in inputs.start],
         torch.empty_like(inputs.weight_input),
-        x.new_empty(0 if recurrent is None else recurrent.shape),
-        x.new_empty(len(program.columns), hidden),
-        x.new_empty(0 if projection is None else projection.shape),
+        *(x.new_empty(0) if one is None else torch.empty_like(one) for one in perhaps),
         x.new_empty(len(program.vectors), hidden),
         [torch.empty_like(part) for part in inputs.restart],
     )
@@ -90,24 +90,29 @@ def _read(arguments: Sequence[Any]) -> tuple[Inputs, Program, bool]:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, list[Tensor], Tensor]) -> None:
-    ctx.inputs, ctx.y, ctx.tape = inputs[:-1], output[0], output[2]
+    leaves, ctx.tree = pytree.tree_flatten((inputs[:-1], output[0], output[2]))
+    ctx.rest = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+    ctx.places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    ctx.save_for_backward(*(leaves[place] for place in ctx.places))
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtape: Tensor | None) -> tuple[Any, ...]:
-    inputs, program, _ = _read(ctx.inputs)
-    found = torch.ops.recurra.sequence_backward(*ctx.inputs, ctx.y, ctx.tape, dy, dlast)
-    x, start, weight_input, weight_recurrent, bias, projection, vectors, restart = found
-    bias_input, bias_recurrent = bias_gradients(program, bias, inputs)
+    leaves = list(ctx.rest)
+    for place, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
+        leaves[place] = tensor
+    arguments, y, tape = pytree.tree_unflatten(leaves, ctx.tree)
+    inputs, program, _ = _read(arguments)
+    found = Gradients(*torch.ops.recurra.sequence_backward(*arguments, y, tape, dy, dlast))
     return (
-        x,
-        start,
-        weight_input,
-        None if inputs.weight_recurrent is None else weight_recurrent,
-        bias_input,
-        bias_recurrent,
-        None if inputs.projection is None else projection,
-        list(vectors.unbind(0)),
-        *(None, None, restart, None, None, _nothing_of(inputs.kept)),
+        found.x,
+        found.start,
+        found.weight_input,
+        found.weight_recurrent if inputs.weight_recurrent is not None else None,
+        None if inputs.bias_input is None or program.form.layer_norm else found.bias_input,
+        None if inputs.bias_recurrent is None or program.form.layer_norm else found.bias_recurrent,
+        found.projection if inputs.projection is not None else None,
+        list(found.vectors.unbind(0)),
+        *(None, None, found.restart, None, None, _nothing_of(inputs.kept)),
         *(None, None, None),
     )
 

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from recurra.cells import Cell, State
-from recurra.compiler.forms import Form
-from recurra.compiler.library import Call, addresses, get_library, parts_for
+from recurra.compiler.library import pack
 from recurra.compiler.program import make_program
+from recurra.engines.compiled import form_of
+from recurra.engines.conditions import Conditions
+from recurra.engines.kernel import Frame, Inputs, check_inputs, plan_for
 from recurra.engines.vectors import compute_vectors, make_recipe
 from recurra.engines.weights import Weights
 from recurra.errors import RecurraError
@@ -37,30 +40,34 @@ class CompiledStream:
     def __init__(
         self, cell: Cell, weights: Weights, start: State, shares: dict[str, float], x: Array | None = None
     ) -> None:
-        zoneout = tuple("share" if shares.get(state) else "" for state in cell.states)
-        form = Form(
-            layer_norm=weights.input_gain is not None,
-            zoneout=zoneout if any(zoneout) else (),
-            projected=weights.projection is not None,
-        )
+        kept = tuple(shares.get(state) or None for state in cell.states)
+        form = form_of(Conditions(zoneout=kept), weights)
         program, dtype = make_program(cell, form), weights.input.dtype
         batch, output = start[0].shape
-        hidden, features = len(weights.input) // len(cell.gates), weights.input.shape[1]
-        library = get_library(program, weights.input.element_size() * 8, parts_for(program, hidden, dtype))
         kind = np.dtype(str(dtype).removeprefix("torch."))
-        self.x = np.zeros((batch, features), kind) if x is None else x
+        self.x = np.zeros((batch, weights.input.shape[1]), kind) if x is None else x
         self.y, self.gaps = np.zeros((batch, output), kind), np.ones(batch, kind)
-        self._cell, self._shapes, self._kind = cell, [tuple(part.shape) for part in start], kind
-        call = Call(1, batch, features, hidden, output, 0, 1, batch, self.x.size, features, self.x.ctypes.data)
-        call.y, call.gaps = self.y.ctypes.data, self.gaps.ctypes.data
-        held = [one if one is None else one.detach().contiguous() for one in weights[:5]]
-        for name, one in zip(_WEIGHTS, held, strict=True):
-            setattr(call, name, 0 if one is None else one.data_ptr())
-        vectors = [one.detach().contiguous() for one in compute_vectors(make_recipe(program), cell, weights, shares)]
-        arrays = [addresses(vectors), addresses([part.contiguous() for part in start])]
-        call.vectors, call.start = map(ctypes.addressof, arrays)
-        self._functions = library.stream_functions()
-        handle = self._functions.open(ctypes.addressof(call))
+        self._shapes, self._kind = [tuple(part.shape) for part in start], kind
+        recurrent, bias, recurrent_bias, projection = (
+            one if one is None else one.detach().contiguous() for one in weights[1:5]
+        )
+        inputs = Inputs(
+            torch.from_numpy(self.x)[None],
+            [part.contiguous() for part in start],
+            weights.input.detach().contiguous(),
+            recurrent,
+            bias,
+            recurrent_bias,
+            projection,
+            [one.detach().contiguous() for one in compute_vectors(make_recipe(program), cell, weights, shares)],
+            gaps=torch.from_numpy(self.gaps)[None],
+        )
+        check_inputs(program, inputs)
+        plan = plan_for(program, inputs)
+        frame = Frame(plan, inputs, reverse=False, slabs=1)
+        frame.set("y", torch.from_numpy(self.y))
+        self._functions = plan.library.stream_functions()
+        handle = self._functions.open(pack(frame.values()))
         if not handle:
             raise RecurraError("there is no memory for the stream's buffers")
         self._handle = ctypes.c_void_p(handle)
@@ -80,9 +87,6 @@ class CompiledStream:
     def write_state(self, parts: Sequence[Array]) -> None:
         """Go on from another state."""
         self._functions.write(self._handle, _pointers([np.ascontiguousarray(part, self._kind) for part in parts]))
-
-
-_WEIGHTS = ("weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection")
 
 
 def _pointers(parts: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:

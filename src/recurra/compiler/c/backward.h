@@ -303,8 +303,13 @@ static void collect_tile(const Call *c, const BackwardBuffers *b, long tile) {
     for (int operand = 0; operand < OPERANDS; operand++)
         unpack(c, b->dweight_further + (OPERAND_FIRST[operand] - FIRST_COLUMNS) * units * c->hidden, RECURRENT_GATE,
                OPERAND_FIRST[operand], OPERAND_COUNT[operand], c->hidden, tile, c->dweight_recurrent);
-    for (int column = 0; column < COLUMNS; column++)
-        copy_row(c->dbias + column * c->hidden + tile * TILE, b->dbias + (tile * COLUMNS + column) * TILE, filled);
+    for (int column = 0; column < COLUMNS; column++) {
+        const real *sums = b->dbias + (tile * COLUMNS + column) * TILE;
+        const int input = INPUT_GATE[column], recurrent = RECURRENT_GATE[column];
+        if (c->dbias_input && input >= 0) copy_row(c->dbias_input + input * c->hidden + tile * TILE, sums, filled);
+        if (c->dbias_recurrent && recurrent >= 0)
+            copy_row(c->dbias_recurrent + recurrent * c->hidden + tile * TILE, sums, filled);
+    }
     for (int vector = 0; vector < VECTORS; vector++)
         copy_row(c->dvectors + vector * c->hidden + tile * TILE, b->dvectors + vector * units + tile * TILE, filled);
 }

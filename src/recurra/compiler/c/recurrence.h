@@ -40,8 +40,8 @@ typedef struct {
     real *tape;                      /* tape_size() numbers */
     const real *dy;                  /* gradients from here on, in the shapes of what they are of */
     const real *const *dlast;
-    real *dx, *dweight_input, *dweight_recurrent, *dbias, *dprojection; /* dbias: column hidden */
-    real *dvectors;                                                     /* vector hidden */
+    real *dx, *dweight_input, *dweight_recurrent, *dbias_input, *dbias_recurrent, *dprojection;
+    real *dvectors; /* vector hidden */
     real *const *dstart, *const *drestart;
 } Call;
 

@@ -168,7 +168,8 @@ EXPORT void recurra_stream_step(Stream *s) {
         gather(c, &s->slab, 0, c->batch, b->inputs, c->input + ROOM);
         read_inputs(c, &s->weights, b, c->batch);
     }
-    Step step = {.call = c, .slab = &s->slab, .rows = c->batch, .tile_rows = c->block, .pre = b->pre, .work = b->work,
+    Step step = {.call = c, .slab = &s->slab, .rows = c->batch, .tile_rows = first_rows(c, &s->slab) / tiles_of(c),
+                 .pre = b->pre, .work = b->work,
                  .state = b->states + half * STATES * stride, .next = b->states + !half * STATES * stride,
                  .state_stride = stride, .width = s->wide, .vectors = s->weights.vectors, .thin = b->thin,
                  .operands = b->operands, .full = b->full, .spread = b->spread,
