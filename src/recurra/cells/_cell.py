@@ -152,6 +152,8 @@ class Cell:
         return [(name, getattr(self, name), parameter.default) for name, parameter in parameters]
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return type(self) is type(other) and isinstance(other, Cell) and self._options() == other._options()
 
     def __hash__(self) -> int:
@@ -172,11 +174,16 @@ class Cell:
 
 
 def _constructor(cls: type[Cell]) -> dict[str, inspect.Parameter]:
-    if cls.__init__ is object.__init__:
-        return {}
-    parameters = dict(inspect.signature(cls.__init__).parameters)
-    parameters.pop("self", None)
-    return parameters
+    known = _CONSTRUCTORS.get(cls)
+    if known is None:
+        known = {} if cls.__init__ is object.__init__ else dict(inspect.signature(cls.__init__).parameters)
+        known.pop("self", None)
+        _CONSTRUCTORS[cls] = known
+    return known
+
+
+# A plain dictionary, for torch.compile traces a look-up. Signatures take long to read, and cells are often compared.
+_CONSTRUCTORS: dict[type, dict[str, inspect.Parameter]] = {}
 
 
 def _input_fields(cls: type[Cell]) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def _make_kind(label: str, fields: tuple[str, ...]) -> Any:
 def _map(state: State, function: Callable[[Any], Any]) -> State:
     """A state of function(part) for each tensor, also where a field is a tuple with one a layer."""
     return state._make(
-        tuple(function(layer) for layer in part) if isinstance(part, tuple) else function(part) for part in state
+        [tuple([function(layer) for layer in part]) if isinstance(part, tuple) else function(part) for part in state]
     )
 
 

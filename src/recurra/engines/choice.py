@@ -9,12 +9,13 @@ from types import ModuleType
 from typing import NamedTuple
 
 import torch
+from torch.autograd import forward_ad
 
 from recurra.cells import Cell
 from recurra.engines import compiled, native, reference, scan
 from recurra.errors import ArgumentError, nearest
 
-__all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "tape"]
+__all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "is_plain_call", "tape"]
 
 # From the fastest to the one that runs anything. Each module has run(...), advance(...) and refusal(cell, needs).
 _ENGINES: dict[str, ModuleType] = {"compiled": compiled, "torch": native, "scan": scan, "reference": reference}
@@ -88,6 +89,21 @@ def available(cell: Cell, needs: frozenset[str] = frozenset()) -> tuple[str, ...
 def tape(name: str, cell: Cell, needs: frozenset[str], hidden: int, dtype: torch.dtype) -> int | None:
     """Bytes that training keeps of each step and row of a layer, beside x and y; None where torch sees to it."""
     return compiled.tape_bytes(cell, needs, hidden, dtype) if name == "compiled" else None
+
+
+def is_plain_call() -> bool:
+    """Whether a call is a compiled kernel's without further questions: no transform, no tracing, no other engine."""
+    return (
+        _interpreters() is None
+        and forward_ad._current_level < 0
+        and not _autocasts()
+        and asked_for() in ("auto", "compiled")
+        and not compiled.is_traced()
+    )
+
+
+_interpreters = torch._C._functorch.peek_interpreter_stack
+_autocasts = torch._C._is_any_autocast_enabled
 
 
 def get_engine(name: str) -> ModuleType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from recurra.compiler.program import Program, make_program
 from recurra.compiler.toolchain import find_compiler, why_no_compiler
 from recurra.compiler.trace import Untraceable
 from recurra.engines import reference
+from recurra.engines.again import derive_by_reference, needs_reference
 from recurra.engines.conditions import Conditions
 from recurra.engines.kernel import Gradients, Inputs, compute, differentiate, tape_width
 from recurra.engines.operator import number_of, run_operator
@@ -27,7 +28,17 @@ from recurra.engines.vectors import Recipe, compute_vectors, make_recipe
 from recurra.engines.weights import Weights
 from recurra.errors import Notice
 
-__all__ = ["advance", "form_of", "is_traced", "refusal", "run", "tape_bytes", "tell_if_there_is_no_compiler"]
+__all__ = [
+    "Task",
+    "advance",
+    "form_of",
+    "get_task",
+    "is_traced",
+    "refusal",
+    "run",
+    "tape_bytes",
+    "tell_if_there_is_no_compiler",
+]
 
 _UNKNOWN = {
     "convolution": "kernels are compiled for products, not for convolutions",
@@ -116,14 +127,12 @@ def run(
 
     Raises BuildError if the kernel cannot be built, RecurraError if there is no memory for it.
     """
-    task = _Task(cell, form_of(conditions, weights), conditions, reverse)
+    task = Task(cell, form_of(conditions, weights), conditions, reverse)
     tensors = task.flatten(weights, x, state)
     if torch.compiler.is_compiling() or is_traced():
         y, *last = run_operator(_number(cell, tuple(task.form)), task.inputs(tensors), reverse)
-    elif torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors):
-        y, *last = _Sequence.apply(task, *tensors)  # type: ignore[no-untyped-call]
     else:
-        y, last, _ = compute(make_program(cell, task.form), task.inputs(tensors), reverse=reverse, keep=False)
+        y, last = task(tensors)
     return y, state._make(last)
 
 
@@ -166,16 +175,22 @@ def form_of(conditions: Conditions, weights: Weights) -> Form:
     )
 
 
-class _Task:
-    """One call: a program, and all of its arguments that have no derivative."""
+class Task:
+    """A program, and all of a call's arguments that have no derivative."""
 
     def __init__(self, cell: Cell, form: Form, conditions: Conditions, reverse: bool) -> None:
         self.cell, self.form, self.conditions, self.reverse = cell, form, conditions, reverse
 
-    @property
+    @cached_property
     def program(self) -> Program:
         """What is compiled."""
         return make_program(self.cell, self.form)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the program's vectors are made."""
+        recipe: Recipe = _recipe(self.cell, tuple(self.form))
+        return recipe
 
     def flatten(self, weights: Weights, x: Tensor, state: State) -> list[Tensor | None]:
         """All tensors that may have a derivative: x, the state, where resets go back to, then the weights."""
@@ -194,11 +209,26 @@ class _Task:
         weights = Weights(weight, recurrent, bias, recurrent_bias, projection, tuple(vectors), gain, recurrent_gain)
         return weights, x, self.cell.by_state(start), restart
 
+    def __call__(self, tensors: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
+        """The outputs and the fields of the last state. tensors: in the order in which `flatten` has them."""
+        if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors):
+            y, *last = _Sequence.apply(self, *tensors)  # type: ignore[no-untyped-call]
+        else:
+            y, last, _ = compute(self.program, self.inputs(tensors), reverse=self.reverse, keep=False)
+        return y, last
+
+    def run_reference(self, tensors: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+        """The outputs and the fields of the last state, step by step."""
+        weights, x, start, restart = self.unflatten(tensors)
+        conditions = self.conditions._replace(restart=restart)
+        y, last = reference.run(self.cell, weights, x, start, conditions, reverse=self.reverse)
+        return (y, *last)
+
     def vectors(self, weights: Weights) -> list[Tensor]:
         """Those of the program."""
         kept = zip(self.cell.states, self.conditions.zoneout or (), strict=False)
         shares = {name: one for name, one in kept if isinstance(one, float)}
-        return compute_vectors(_recipe(self.cell, tuple(self.form)), self.cell, weights, shares)
+        return compute_vectors(self.recipe, self.cell, weights, shares)
 
     def inputs(self, tensors: Sequence[Tensor | None], vectors: Sequence[Tensor] | None = None) -> Inputs:
         """What the kernel takes. vectors: if they are known already."""
@@ -224,54 +254,74 @@ class _Task:
         )
 
 
+def get_task(cell: Cell, *, projected: bool, reverse: bool) -> Task | None:
+    """A recurrence without any condition, for one call or many; None where it has no kernel."""
+    return None if _lacking(cell, _PROJECTED if projected else _NOTHING) else _task(cell, projected, reverse)
+
+
+@cache
+def _task(cell: Cell, projected: bool, reverse: bool) -> Task:
+    return Task(cell, Form(projected=projected), Conditions(), reverse)
+
+
+_NOTHING, _PROJECTED = frozenset[str](), frozenset({"projection"})
+
+
 class _Sequence(torch.autograd.Function):
     """A sequence and its derivative, both by the kernel."""
 
     @staticmethod
-    def forward(ctx: Any, task: _Task, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, task: Task, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         ctx.task = task
         ctx.leaves = ctx.vectors = None
-        vectors: list[Tensor] = []
-        if task.program.vectors:
+        vectors: list[Tensor] | None = None
+        if task.recipe.parameters is None:
             ctx.leaves = [one if one is None else one.detach().requires_grad_() for one in tensors]
             with torch.enable_grad():
                 ctx.vectors = task.vectors(task.unflatten(ctx.leaves)[0])
             vectors = [vector.detach() for vector in ctx.vectors]
         y, last, tape = compute(task.program, task.inputs(tensors, vectors), reverse=task.reverse, keep=True)
         ctx.count = len(tensors)
-        ctx.save_for_backward(*tensors, *vectors, y, tape)
+        ctx.save_for_backward(*tensors, *(vectors or ()), y, tape)
         ctx.set_materialize_grads(False)
         return (y, *last)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Tensor | None, ...]:
-        task: _Task = ctx.task
+        task: Task = ctx.task
         tensors, vectors, (y, tape) = _split(ctx.saved_tensors, ctx.count, -2)
-        if torch.is_grad_enabled() or _are_batched((dy, *dlast)):
-            return (None, *_by_reference(task, tensors, ctx.needs_input_grad[1:], (dy, *dlast)))
-        inputs = task.inputs(tensors, vectors)
-        wants_x = ctx.needs_input_grad[1]
-        found = differentiate(task.program, inputs, y, tape, dy, dlast, reverse=task.reverse, wants_x=wants_x)
+        if needs_reference((dy, *dlast)):
+            wanted = ctx.needs_input_grad[1:]
+            return (None, *derive_by_reference(task.cell, task.run_reference, tensors, wanted, (dy, *dlast)))
+        inputs = task.inputs(tensors, vectors or None)
+        _, wants_x, *wants = ctx.needs_input_grad
+        found = differentiate(
+            task.program,
+            inputs,
+            y,
+            tape,
+            dy,
+            dlast,
+            reverse=task.reverse,
+            wants_x=wants_x,
+            wants_start=wants[: len(dlast)],
+        )
         gradients = _gathered(task, found)
         if ctx.vectors:
             _add_vectors(gradients, ctx.leaves, ctx.vectors, found.vectors)
         return (None, *(one if want else None for one, want in zip(gradients, ctx.needs_input_grad[1:], strict=True)))
 
 
-def _are_batched(gradients: Sequence[Tensor | None]) -> bool:
-    """Whether there are many at once, of which no kernel knows: is_grads_batched of torch.autograd.grad."""
-    batched, legacy = torch._C._functorch.is_batchedtensor, torch._C._functorch.is_legacy_batchedtensor
-    return any(one is not None and (batched(one) or legacy(one)) for one in gradients)
-
-
 def _split(saved: Sequence[Any], first: int, last: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
     return saved[:first], saved[first:last], saved[last:]
 
 
-def _gathered(task: _Task, found: Gradients) -> list[Tensor | None]:
+def _gathered(task: Task, found: Gradients) -> list[Tensor | None]:
     """The gradients in the order of the flattened tensors; those through vectors are still to come."""
     weights = (found.weight_input, found.weight_recurrent, found.bias_input, found.bias_recurrent, found.projection)
-    return [found.x, *found.start, *found.restart, *weights, None, None, *[None] * len(task.cell.vectors)]
+    names = task.recipe.parameters or ()
+    alone = dict(zip(names, found.vectors.unbind(0), strict=True)) if names else {}
+    return [found.x, *found.start, *found.restart, *weights, None, None, *map(alone.get, task.cell.vectors)]
 
 
 def _add_vectors(
@@ -291,38 +341,6 @@ def _add_vectors(
         if gradient is not None:
             known = gradients[place]
             gradients[place] = gradient if known is None else known + gradient
-
-
-def _by_reference(
-    task: _Task, tensors: Sequence[Tensor | None], wanted: Sequence[bool], gradients: Sequence[Tensor | None]
-) -> list[Tensor | None]:
-    """The derivative as one that can be differentiated again."""
-    if not _are_batched(gradients):
-        warnings.warn(
-            f"a derivative of a derivative was asked for: "
-            f"the reference runs cell {task.cell.name!r} for it, step by step",
-            Notice,
-            stacklevel=2,
-        )
-    with torch.enable_grad():
-        given = [
-            one if not want or one is None else one.view_as(one) for one, want in zip(tensors, wanted, strict=True)
-        ]
-        weights, x, start, restart = task.unflatten(given)
-        conditions = task.conditions._replace(restart=restart)
-        y, last = reference.run(task.cell, weights, x, start, conditions, reverse=task.reverse)
-    pairs = [(one, gradient) for one, gradient in zip((y, *last), gradients, strict=True) if gradient is not None]
-    pairs = [(one, gradient) for one, gradient in pairs if one.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [one for one, _ in pairs],
-            [one for one, want in zip(given, wanted, strict=True) if want and one is not None],
-            [gradient for _, gradient in pairs],
-            create_graph=True,
-            allow_unused=True,
-        )
-    )
-    return [next(found) if want else None for want in wanted]
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:

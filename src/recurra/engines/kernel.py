@@ -6,7 +6,8 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,13 +62,13 @@ class Inputs(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Of the inputs of the same names; None of those that there are not, and of x if it is not wanted.
+    """Of the inputs of the same names; None of those that there are not, and of x and the start if not wanted.
 
     With layer normalisation biases are vectors.
     """
 
     x: Tensor | None
-    start: list[Tensor]
+    start: list[Tensor | None]
     weight_input: Tensor
     weight_recurrent: Tensor | None
     bias_input: Tensor | None
@@ -108,14 +109,21 @@ def differentiate(
     *,
     reverse: bool,
     wants_x: bool,
+    wants_start: Sequence[bool] | None = None,
 ) -> Gradients:
-    """The gradients of all inputs, from those of the results; None where those are 0."""
+    """The gradients of all inputs, from those of the results; None where those are 0.
+
+    wants_x, wants_start: whether that of x is wanted, and those of the fields of the state; None: all.
+    """
     plan, x = plan_for(program, inputs), inputs.x
     of_inputs, of_outputs = plan.rooms
     biases = (None, None) if program.form.layer_norm else (inputs.bias_input, inputs.bias_recurrent)
     found = Gradients(
         (x.new_empty if program.reads_input else x.new_zeros)(x.shape) if wants_x else None,
-        [torch.empty_like(part) for part in inputs.start],
+        [
+            torch.empty_like(part) if want else None
+            for part, want in zip(inputs.start, wants_start or [True] * len(inputs.start), strict=True)
+        ],
         of_inputs(inputs.weight_input),
         None if inputs.weight_recurrent is None else of_outputs(inputs.weight_recurrent),
         None if biases[0] is None else of_inputs(biases[0]),
@@ -157,6 +165,7 @@ def tape_width(program: Program, hidden: int, dtype: torch.dtype) -> int:
 class Plan(NamedTuple):
     """What is known of all calls of a program with so many units of one dtype.
 
+    block: rows of a block of steps, if a step has not more by itself.
     tape: numbers that are kept of each step and row.
     rooms: for gradients of what multiplies x, and the output: zeros where some gates' rows are never written.
     """
@@ -164,6 +173,7 @@ class Plan(NamedTuple):
     library: Library
     hidden: int
     columns: int
+    block: int
     tape: int
     rooms: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
@@ -182,10 +192,12 @@ def _make_plan(program: Program, hidden: int, dtype: torch.dtype) -> Plan:
         torch.empty_like if read.issuperset(range(count)) else torch.zeros_like
         for read, count in zip(used, gates, strict=True)
     )
+    columns = max(len(program.columns), 1)
     return Plan(
         get_library(program, dtype.itemsize * 8, parts_for(program, hidden, dtype)),
         hidden,
-        max(len(program.columns), 1),
+        columns,
+        min(_BLOCK, _CACHE // (columns * hidden * dtype.itemsize)),
         tape_width(program, hidden, dtype),
         (of_inputs, of_outputs),
     )
@@ -199,29 +211,43 @@ def check_inputs(program: Program, inputs: Inputs) -> None:
     cell, x, weight = program.cell, inputs.x, inputs.weight_input
     time, batch, features = x.shape
     hidden, output = weight.shape[0] // len(cell.gates), inputs.start[0].shape[1]
-    rows, again = hidden * len(cell.gates), hidden * len(cell.recurrent_gates)
-    states = [(batch, output), *[(batch, hidden)] * (len(cell.states) - 1)]
-    expected: list[tuple[str, Tensor | None, tuple[int, ...]]] = [
-        ("x", x, (time, batch, features)),
-        ("weight_ih", weight, (rows, features)),
-        ("weight_hh", inputs.weight_recurrent, (again, output)),
-        ("bias_ih", inputs.bias_input, (rows,)),
-        ("bias_hh", inputs.bias_recurrent, (again,)),
-        ("weight_hr", inputs.projection, (output, hidden)),
-        ("gaps", inputs.gaps, (time, batch)),
-        ("the mask of recurrent dropout", inputs.thin, (batch, output)),
-        *(("a vector", vector, (hidden,)) for vector in inputs.vectors),
-        *(("a state", part, shape) for part, shape in zip(inputs.start, states, strict=True)),
-        *(("a state after a reset", part, shape) for part, shape in zip(inputs.restart, states, strict=False)),
-    ]
     dtype = x.dtype if x.dtype in _DTYPES else torch.float32
-    for name, tensor, shape in expected:
-        if tensor is None:
-            continue
-        if tensor.shape != shape:
-            raise ArgumentError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}, as the layer was built")
-        if tensor.dtype is not dtype or not tensor.is_cpu:
-            raise ArgumentError(f"{name} is {tensor.dtype} on {tensor.device}; a kernel takes {dtype} on the CPU")
+    _check("x", x, x.shape, dtype)
+    for name, field, shape in _shapes(len(cell.gates), len(cell.recurrent_gates), hidden, output, features):
+        _check(name, getattr(inputs, field), shape, dtype)
+    for vector in inputs.vectors:
+        _check("a vector", vector, (hidden,), dtype)
+    width = output
+    for part, again in zip_longest(inputs.start, inputs.restart):
+        _check("a state", part, (batch, width), dtype)
+        _check("a state after a reset", again, (batch, width), dtype)
+        width = hidden
+    _check("gaps", inputs.gaps, (time, batch), dtype)
+    _check("the mask of recurrent dropout", inputs.thin, (batch, output), dtype)
+
+
+def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    if tensor is None:
+        return
+    if tensor.shape != shape:
+        raise ArgumentError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}, as the layer was built")
+    if tensor.dtype is not dtype or not tensor.is_cpu:
+        raise ArgumentError(f"{name} is {tensor.dtype} on {tensor.device}; a kernel takes {dtype} on the CPU")
+
+
+@cache
+def _shapes(
+    gates: int, recurrent_gates: int, hidden: int, output: int, features: int
+) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
+    """Of the weights: the layer's names, those of the inputs, and shapes."""
+    rows, again = gates * hidden, recurrent_gates * hidden
+    return (
+        ("weight_ih", "weight_input", (rows, features)),
+        ("weight_hh", "weight_recurrent", (again, output)),
+        ("bias_ih", "bias_input", (rows,)),
+        ("bias_hh", "bias_recurrent", (again,)),
+        ("weight_hr", "projection", (output, hidden)),
+    )
 
 
 _DTYPES = (torch.float32, torch.float64)
@@ -240,21 +266,24 @@ class Frame:
         """slabs: shares of the rows, a thread each; None: as many as there are threads and work for."""
         x = inputs.x
         (time, batch, features), output = x.shape, inputs.start[0].shape[1]
-        work = time * batch * plan.columns * plan.hidden * (features + output)
-        threads = 1 if _forked else torch.get_num_threads()
-        slabs = max(1, min(threads, batch, work // _WORTHWHILE)) if slabs is None else slabs
-        room = _CACHE // (plan.columns * plan.hidden * x.element_size())
-        block = max(-(-batch // slabs), min(_BLOCK, room), 1)
-        sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, x.stride(0), x.stride(1))
+        if slabs is None:
+            threads = 1 if _forked else torch.get_num_threads()
+            work = time * batch * plan.columns * plan.hidden * (features + output)
+            slabs = max(1, min(threads, batch, work // _WORTHWHILE))
+        block = max(-(-batch // slabs), plan.block, 1)
+        sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, *x.stride()[:2])
         self._library = plan.library
-        self._values = [*sizes, *[0] * (len(FIELDS) - len(sizes))]
-        self._held: list[object] = []
+        self._values = values = [*sizes, *_NOWHERE]
+        self._held: list[object] = [inputs]
         self._pool: list[int] = []
         self._arrays: list[tuple[int, int]] = []
-        for name in _TENSORS:
-            self.set(name, getattr(inputs, name))
-        for name in ("vectors", "start", "restart", "kept"):
-            self.set_all(name, getattr(inputs, name))
+        for field, place in _TENSORS:
+            tensor: Any = inputs[place]
+            if tensor is not None:
+                values[field] = tensor.data_ptr()
+        for name, place in _ARRAYS:
+            tensors: Any = inputs[place]
+            self.set_all(name, tensors)
         if inputs.lengths is not None:
             lengths, order = inputs.lengths.sort(descending=True, stable=True)
             self.set("lengths", lengths)
@@ -292,7 +321,12 @@ _forked: list[bool] = []
 
 os.register_at_fork(after_in_child=lambda: _forked.append(True))
 
-_TENSORS = (
-    *("x", "weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection"),
-    *("resets", "gaps", "thin"),
+_NOWHERE = (0,) * (len(FIELDS) - FIELDS["x"])
+_TENSORS = tuple(
+    (FIELDS[name], Inputs._fields.index(name))
+    for name in (
+        *("x", "weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection"),
+        *("resets", "gaps", "thin"),
+    )
 )
+_ARRAYS = tuple((name, Inputs._fields.index(name)) for name in ("vectors", "start", "restart", "kept"))

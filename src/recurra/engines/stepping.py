@@ -7,16 +7,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.autograd import forward_ad
 
 from recurra.cells import Cell
 from recurra.compiler.forms import Form
 from recurra.compiler.library import get_library, parts_for
 from recurra.compiler.program import make_program
-from recurra.engines.choice import asked_for
-from recurra.engines.compiled import is_traced, refusal
+from recurra.engines.compiled import refusal
 
-__all__ = ["StepKernel", "get_step", "is_plain_call"]
+__all__ = ["StepKernel", "get_step"]
 
 
 class StepKernel(NamedTuple):
@@ -47,20 +45,3 @@ def get_step(cell: Cell, hidden: int, dtype: torch.dtype, *, projected: bool) ->
     names = tuple(node.name[1] for node in program.vectors if node.name)
     numbers = struct.Struct(f"{11 + len(names) + 2 * len(cell.states)}q")
     return StepKernel(numbers.pack, library.step_function(), names)
-
-
-def is_plain_call() -> bool:
-    """Whether nothing must be known of a call but its values: no derivative, no transform, no other engine."""
-    return (
-        not torch.is_grad_enabled()
-        and _interpreters() is None
-        and forward_ad._current_level < 0
-        and not _autocasts()
-        and asked_for() in _OURS
-        and not is_traced()
-    )
-
-
-_OURS = ("auto", "compiled")
-_interpreters = torch._C._functorch.peek_interpreter_stack
-_autocasts = torch._C._is_any_autocast_enabled

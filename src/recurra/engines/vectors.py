@@ -27,6 +27,8 @@ class Recipe(NamedTuple):
     steps: tuple[tuple[str, tuple[int, ...], str, float], ...]
     results: tuple[int, ...]
     layer_norm: bool
+    parameters: tuple[str, ...] | None
+    """The vectors' names, where all are parameters of the cell themselves."""
 
 
 def make_recipe(program: Program) -> Recipe:
@@ -37,7 +39,10 @@ def make_recipe(program: Program) -> Recipe:
         (node.op, tuple(places[one] for one in node.inputs), node.name[1] if node.name else "", node.value)
         for node in nodes
     )
-    return Recipe(steps, tuple(places[node] for node in program.vectors), program.form.layer_norm)
+    names = tuple(node.name[1] for node in program.vectors if node.name)
+    alone = len(names) == len(program.vectors) and set(names) <= program.cell.vectors.keys()
+    results = tuple(places[node] for node in program.vectors)
+    return Recipe(steps, results, program.form.layer_norm, names if alone else None)
 
 
 def compute_vectors(recipe: Recipe, cell: Cell, weights: Weights, shares: Mapping[str, float]) -> list[Tensor]:
@@ -48,6 +53,8 @@ def compute_vectors(recipe: Recipe, cell: Cell, weights: Weights, shares: Mappin
     if not recipe.results:
         return []
     known = dict(zip(cell.vectors, weights.vectors, strict=True))
+    if recipe.parameters is not None:
+        return [known[name] for name in recipe.parameters]
     if recipe.layer_norm:
         known |= _by_gate("ih", cell.gates, weights.input_gain, weights.input_bias)
         known |= _by_gate("hh", cell.recurrent_gates, weights.recurrent_gain, weights.recurrent_bias)

@@ -56,7 +56,6 @@ class RecurrentModule(nn.Module):
     _space: tuple[str, ...] = ()  # names of the axes behind the features
     _kernel: tuple[int, ...] = ()
     _x_name, _state_name = "x", "state"  # as the caller knows them
-    _stepper: Any = None
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class RecurrentModule(nn.Module):
         before: Any = self.__dict__.get(name)
         super().__setattr__(name, value)
         if built and name in _SETTINGS:
-            self.__dict__["_stepper"] = None
+            self.__dict__["_stepper"] = self.__dict__["_sequencer"] = None
             try:
                 make_stack(self, self._kernel)
             except ArgumentError:

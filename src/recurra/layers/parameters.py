@@ -68,6 +68,19 @@ class Recurrence(NamedTuple):
             found += [(f"initial_{state}", (width,), "initial", state) for state, width in widths]
         return [(self.named(name), shape, Role(kind, hidden, of)) for name, shape, kind, of in found]
 
+    def kernel_names(self) -> tuple[str | None, ...]:
+        """The parameters that every kernel takes, in its order: weight_ih, weight_hh, bias_ih, bias_hh, weight_hr; None
+        for what there is not."""
+        again = bool(self.cell.recurrent_gates)
+        wanted = {
+            "weight_ih": True,
+            "weight_hh": again,
+            "bias_ih": self.bias,
+            "bias_hh": again and self.bias,
+            "weight_hr": self.output_size != self.hidden_size,
+        }
+        return tuple(self.named(name) if there else None for name, there in wanted.items())
+
     def weights(self, module: nn.Module, dropped: Tensor | None) -> Weights:
         """What an engine takes. dropped: factors of the recurrent weights, or None."""
         weight_ih, weight_hh = self._get(module, "weight_ih"), None

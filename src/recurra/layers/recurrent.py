@@ -17,6 +17,7 @@ from recurra.layers.building import read_segment
 from recurra.layers.forms import Sequences, read_per_step, read_sequences
 from recurra.layers.module import RecurrentModule
 from recurra.layers.noise import Noise, check_noise
+from recurra.layers.sequencing import Sequencer
 from recurra.layers.shapes import check_sequence, check_step
 from recurra.layers.stack import Passage, needs
 from recurra.layers.stepping import Stepper
@@ -105,6 +106,10 @@ class Recurrent(RecurrentModule):
         Returns (y, state): y in the form of x with the features of the output, the state in the form given.
         Raises ArgumentError if a shape, dtype, device or length does not fit.
         """
+        if lengths is None and mask is None and resets is None and gaps is None and noise is None:
+            found = self._go_shortly("_sequencer", Sequencer, x, state)
+            if found is not None:
+                return found
         y, last = self._call(x, state, lengths, mask, resets, gaps, noise)
         return y, last
 
@@ -126,10 +131,8 @@ class Recurrent(RecurrentModule):
         Returns (y_t, state): (batch, output) or (output,), and the state to pass to the next step.
         Raises ArgumentError if a shape does not fit or the layer is bidirectional.
         """
-        if gaps is None and noise is None and not torch.compiler.is_compiling():
-            if self._stepper is None or self._stepper.layer is not self:
-                self.__dict__["_stepper"] = Stepper(self)
-            found: tuple[Tensor, State] | None = self._stepper(x_t, state)
+        if gaps is None and noise is None:
+            found = self._go_shortly("_stepper", Stepper, x_t, state)
             if found is not None:
                 return found
         if self.bidirectional:
@@ -194,6 +197,17 @@ class Recurrent(RecurrentModule):
         Raises ArgumentError for a layer that cannot run step by step, or has no compiled kernel.
         """
         return Stream(self, batch, state)
+
+    def _go_shortly(
+        self, name: str, kind: type[Stepper | Sequencer], x: Any, state: Any
+    ) -> tuple[Tensor, State] | None:
+        """What the short way of that kind, kept under that name, makes of a call; None where it is not open."""
+        if torch.compiler.is_compiling():
+            return None
+        way: Stepper | Sequencer | None = self.__dict__.get(name)
+        if way is None or way.layer is not self:
+            way = self.__dict__[name] = kind(self)
+        return way(x, state)
 
     def _call(
         self,

@@ -55,22 +55,28 @@ class Stack(NamedTuple):
         recurrence, noise = self.recurrences[index], passage.noise
         reverse, dilation = recurrence.direction == 1, self.dilations[recurrence.layer]
         weights = recurrence.weights(module, noise and noise.weights[index])
-        conditions = passage.conditions(reverse=reverse)._replace(
-            dropout=noise and noise.states[index], zoneout=passage.kept(start, dilation, module.training)
+        resets, gaps = passage.per_step(reverse=reverse)
+        restart = None
+        if resets is not None:
+            restart = recurrence.initial(module, start.map(_without_slots))
+        conditions = Conditions(
+            passage.lengths,
+            resets,
+            restart,
+            gaps,
+            noise and noise.states[index],
+            passage.kept(start, dilation, module.training),
         )
-        if conditions.resets is not None:
-            conditions = conditions._replace(restart=recurrence.initial(module, start.map(lambda part: part[0])))
         backwards = reverse and dilation == 1
         run = partial(get_engine(passage.engine).run, self.cell, reverse=backwards)
         if passage.watch is not None:
             run = partial(run, watch=passage.watch[index])
         elif passage.segment != 0:
             run = partial(run_in_segments, run, steps=passage.segment, reverse=backwards)
-        run = partial(run, weights)
         if dilation > 1:
-            return run_dilated(run, x, start, conditions, dilation=dilation, reverse=reverse)
-        y, final = run(x, start.map(lambda part: part[0]), conditions)
-        return y, final.map(lambda part: part.unsqueeze(0))
+            return run_dilated(partial(run, weights), x, start, conditions, dilation=dilation, reverse=reverse)
+        y, final = run(weights, x, start.map(_without_slots), conditions)
+        return y, final.map(_with_slot)
 
 
 class Passage(NamedTuple):
@@ -102,12 +108,14 @@ class Passage(NamedTuple):
             for probability, part in zip(self.zoneout, start, strict=True)
         )
 
-    def conditions(self, *, reverse: bool) -> Conditions:
-        """Those of one direction.
+    def per_step(self, *, reverse: bool) -> tuple[Tensor | None, Tensor | None]:
+        """Resets and gaps of one direction.
 
         In reverse, what stands between a step and the one before it acts on the earlier of the two, which is taken
         after the later; where a row begins, at its end or by a reset, 1 has passed.
         """
+        if self.resets is None and self.gaps is None:
+            return None, None
         alive = Conditions(self.lengths).alive(len(self.x), self.x.device)
 
         def seen(value: Tensor | None, usual: int) -> Tensor | None:
@@ -122,7 +130,17 @@ class Passage(NamedTuple):
             resets, gaps = shifted(resets, 0), shifted(gaps, 1)
             if gaps is not None and resets is not None:
                 gaps = gaps.masked_fill(resets, 1)
-        return Conditions(self.lengths, resets, None, gaps)
+        return resets, gaps
+
+
+def _without_slots(part: Tensor) -> Tensor:
+    """Of a recurrence that is not dilated: (batch, unit, ...)."""
+    return part[0]
+
+
+def _with_slot(part: Tensor) -> Tensor:
+    """The inverse."""
+    return part.unsqueeze(0)
 
 
 def needs(stack: Stack, passage: Passage) -> frozenset[str]:

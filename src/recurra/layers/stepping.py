@@ -1,7 +1,4 @@
-"""The short way of one step: no derivative, no options, straight to the kernel.
-
-Every line here is paid for at every step of every stream, which is why it looks things up once and compares.
-"""
+"""The short way of one step: no derivative, no options, straight to the kernel."""
 
 from __future__ import annotations
 
@@ -11,8 +8,9 @@ import torch
 from torch import Tensor
 
 from recurra.cells import State
-from recurra.engines.stepping import StepKernel, get_step, is_plain_call
+from recurra.engines.stepping import StepKernel, get_step
 from recurra.errors import RecurraError
+from recurra.layers.shortway import ShortWay
 
 if TYPE_CHECKING:
     from recurra.layers.module import RecurrentModule
@@ -45,38 +43,17 @@ class _Frame(NamedTuple):
     strides: tuple[int, ...]
 
 
-class Stepper:
-    """Takes the steps of a layer where nothing but arithmetic is asked for; the layer's own way takes the others.
-
-    It holds no values, only where they were found last: parameters may be changed, moved or replaced between steps. A
-    copy of the layer makes its own.
-    """
+class Stepper(ShortWay):
+    """Takes the steps of a layer where nothing but arithmetic is asked for; the layer's own way takes the others."""
 
     def __init__(self, layer: RecurrentModule) -> None:
-        self.layer, self._parameters = layer, layer._parameters
-        self._recurrences = layer._stack.recurrences
-        self._noisy = any((layer.dropout, layer.recurrent_dropout, layer.input_dropout, layer.weight_dropout))
-        self._plain = _is_plain(layer)
+        super().__init__(layer)
+        self._plain = self._plain and not layer.bidirectional
         self._frame: _Frame | None = None
-        self._make: Any = type(layer.cell.by_state(layer.cell.states))
-
-    def _zones(self) -> bool:
-        """Whether zoneout acts by now: a mapping may be changed in place."""
-        zoneout = self.layer.zoneout
-        return bool(zoneout) and (isinstance(zoneout, (int, float)) or any(zoneout.values()))
-
-    def __reduce__(self) -> tuple[Any, tuple[()]]:
-        return type(None), ()
 
     def __call__(self, x_t: Any, state: Any) -> tuple[Tensor, State] | None:
         """What the layer's step returns; None where this is not the way."""
-        if (
-            not self._plain
-            or self._zones()
-            or type(x_t) is not Tensor
-            or not is_plain_call()
-            or (self._noisy and self.layer.training)
-        ):
+        if torch.is_grad_enabled() or type(x_t) is not Tensor or not self.is_open():
             return None
         frame, dtype = self._frame, x_t.dtype
         if frame is None or x_t.shape != frame.x or dtype is not frame.dtype:
@@ -87,17 +64,9 @@ class Stepper:
             if self.layer.learn_initial_state:
                 return None
             state = self._make(*[x_t.new_zeros(shape) for shape in frame.state])
-        elif type(state) is not self._make:
-            if type(state) is tuple and len(state) == len(frame.state):
-                state = self._make(*state)
-            elif type(state) is Tensor and len(frame.state) == 1:  # as the drop-ins have it
-                state = self._make(state)
-            else:
-                return None
-        for part, expected in zip(state, frame.state):  # noqa: B905 - a named tuple has all of its fields
-            if type(part) is not Tensor or part.shape != expected or part.dtype is not dtype:
-                return None
-            if not (part.is_cpu and part.is_contiguous()) or part.is_neg():
+        else:
+            state = self.read_state(state, frame.state, dtype)
+            if state is None:
                 return None
         return self._run(frame, x_t, state)
 
@@ -148,7 +117,7 @@ class Stepper:
         rows = batch[0] if batch else 1
         widths = self._recurrences[0].widths()
         names = tuple(
-            (*_names(recurrence), *map(recurrence.named, kernel.vectors))
+            (*recurrence.kernel_names(), *map(recurrence.named, kernel.vectors))
             for recurrence, kernel in zip(self._recurrences, found, strict=True)
         )
         strides = [rows * width * dtype.itemsize for width in widths] * 2
@@ -165,28 +134,7 @@ class Stepper:
         )
 
 
-def _is_plain(layer: RecurrentModule) -> bool:
-    """Whether the layer has no option that acts on a step in evaluation."""
-    zoneout = layer.zoneout
-    zoned = any(zoneout.values()) if not isinstance(zoneout, (int, float)) else zoneout
-    options = (layer.bidirectional, layer._kernel, layer.layer_norm, layer.weight_norm, layer.residual, zoned)
-    return not any(options) and max(layer._stack.dilations) == 1 and layer._layout.stacked
-
-
 def _shapes(recurrence: Recurrence, names: tuple[str | None, ...]) -> tuple[torch.Size | None, ...]:
     """Of those parameters."""
     shapes = {name: torch.Size(shape) for name, shape, _ in recurrence.shapes()}
     return tuple(None if name is None else shapes[name] for name in names)
-
-
-def _names(recurrence: Recurrence) -> tuple[str | None, ...]:
-    """The parameters that a kernel takes, without vectors, in its order."""
-    again = bool(recurrence.cell.recurrent_gates)
-    wanted = {
-        "weight_ih": True,
-        "weight_hh": again,
-        "bias_ih": recurrence.bias,
-        "bias_hh": again and recurrence.bias,
-        "weight_hr": recurrence.output_size != recurrence.hidden_size,
-    }
-    return tuple(recurrence.named(name) if there else None for name, there in wanted.items())

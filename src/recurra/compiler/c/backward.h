@@ -161,7 +161,7 @@ static void find_before(const Step *s, const real **before) {
     for (long row = 0; row < s->rows; row++) {
         const long at = place(c, s->slab, row);
         if (is_reset(c, s->t, at)) before[row] = c->restart[0] + at * c->output;
-        else if (begins(c, s->slab, row, s->t)) before[row] = c->start[0] + at * c->output;
+        else if (begins(c, s->slab, row, s->t)) before[row] = c->start[0] ? c->start[0] + at * c->output : s->nothing;
         else before[row] = c->y + ((s->t + (c->reverse ? 1 : -1)) * c->batch + at) * c->output;
     }
 }
@@ -273,8 +273,9 @@ static void backward_slab(const Call *c, const Slab *s, const BackwardWeights *w
     for (long row = 0; row < s->rows; row++) {
         const long taken = c->reverse ? length_of(c, s, row) : c->time;
         for (int one = 0; one < STATES; one++)
-            copy_row(c->dstart[one] + place(c, s, row) * unit_count(c, one),
-                        b->states + ((taken & 1) * STATES + one) * stride + row * wide, unit_count(c, one));
+            if (c->dstart[one])
+                copy_row(c->dstart[one] + place(c, s, row) * unit_count(c, one),
+                         b->states + ((taken & 1) * STATES + one) * stride + row * wide, unit_count(c, one));
     }
 }
 

@@ -34,7 +34,7 @@ typedef struct {
     const real *gaps;                /* time batch */
     const real *thin;                /* batch output */
     const uint8_t *const *kept;      /* per state: time batch unit */
-    const real *const *start;        /* per state: batch unit */
+    const real *const *start;        /* per state: batch unit; NULL for zeros */
     real *y;                         /* time batch output */
     real *const *last;               /* per state: batch unit */
     real *tape;                      /* tape_size() numbers */
@@ -42,7 +42,7 @@ typedef struct {
     const real *const *dlast;
     real *dx, *dweight_input, *dweight_recurrent, *dbias_input, *dbias_recurrent, *dprojection;
     real *dvectors; /* vector hidden */
-    real *const *dstart, *const *drestart;
+    real *const *dstart, *const *drestart; /* NULL for a state whose gradient is not wanted */
 } Call;
 
 /* Exported; with a prefix, for a name that some other library has too would be taken from there. */
