@@ -28,7 +28,7 @@ def arguments(layer, conditions):
     if conditions.resets is not None:
         conditions = conditions._replace(restart=start.map(lambda part: part.detach() + 1))
     form = compiled.form_of(conditions, weights)
-    task = compiled._Task(layer.cell, form, conditions, False)
+    task = compiled.Task(layer.cell, form, conditions, False)
     inputs = task.inputs(task.flatten(weights, x, start))
     return (*inputs, number_of(make_program(layer.cell, form)), False, True)
 

@@ -132,10 +132,10 @@ def _backward_stages(program: Program) -> Stages:
         if before is not None:
             outputs.append(Output(before, f"store(s->next + {_of_state(place)}, {{}});"))
     for place, node in enumerate(program.operands_again):
-        at = f"s->operands + ({place} * c->block + row) * (units + ROOM) + unit"
+        at = f"s->operands + ({place} * s->slab->rows + row) * units + unit"
         outputs.append(Output(node, f"store({at}, {{}});"))
     if program.full_again is not None:
-        outputs.append(Output(program.full_again, "store(s->full_again + row * (units + ROOM) + unit, {});"))
+        outputs.append(Output(program.full_again, "store(s->full_again + row * units + unit, {});"))
     for place, node in enumerate(program.vector_gradients):
         if not node.is_constant(0):
             outputs.append(Output(node, f"s->dvectors + {place} * units + unit", summed=True))

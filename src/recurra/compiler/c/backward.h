@@ -4,11 +4,13 @@
  * output before. What can wait is done for a block of steps at once: the gradients of x, of weights and of biases. */
 
 #define BACKWARD_BUFFERS(X)                                                                  \
-    X(inputs, c->block * (c->input + ROOM))                                                  \
-    X(outputs, U_COUNT ? c->block * (wide + ROOM) : 0)                                       \
-    X(operands, OPERANDS * c->block * (units + ROOM))                                        \
-    X(full, PROJECTED ? c->block * (units + ROOM) : 0)                                       \
-    X(shown, PROJECTED ? c->block * (wide + ROOM) : 0)                                       \
+    X(input_bands, X_COUNT ? c->block * up(c->input, BAND) : 0)                              \
+    X(output_bands, U_COUNT ? c->block * up(c->output, BAND) : 0)                            \
+    X(operand_bands, OPERANDS * c->block * up(c->hidden, BAND))                              \
+    X(shown_bands, PROJECTED ? c->block * up(c->output, BAND) : 0)                           \
+    X(operands, OPERANDS * s->rows * units)                                                  \
+    X(full, PROJECTED ? c->block * units : 0)                                                \
+    X(shown, PROJECTED ? s->rows * wide : 0)                                                 \
     X(gradients, c->block * COLUMNS * units)                                                 \
     X(work, BACK_WORK * s->rows * units)                                                     \
     X(states, 2 * STATES * s->rows * wide)                                                   \
@@ -79,28 +81,30 @@ static void pack_projection_back(const Call *c, real *to) {
 
 /* What the gradients of `count` columns owe, through weights, to what they are products of: [row][width]. */
 static void multiply_back(const Call *c, const real *gradients, int first, int count, const real *weight, long width,
-                          const real *init, real *out, long out_row, long rows) {
-    const long depth = tiles_of(c) * count * TILE;
-    for (long panel = 0; panel < panels_of(width); panel++) {
+                          int turned, const real *init, real *out, long out_row, long rows) {
+    const long depth = tiles_of(c) * count * TILE, panels = panels_of(width);
+    for (long at = 0; at < panels; at++) {
+        const long panel = in_turn(at, panels, turned);
         const long begin = panel * PANEL * LANES, vectors = panel_width(width, panel);
         const Product p = {gradients + first * TILE, COLUMNS * TILE, c->block * COLUMNS * TILE, tiles_of(c), count * TILE,
                            weight + begin * depth, vectors * LANES, init ? init + begin : NULL, out_row, out + begin,
-                           out_row, rows, vectors};
+                           out_row, rows, vectors,
+                           turned && panel ? weight + (begin - PANEL * LANES) * depth : NULL};
         multiply(&p);
     }
 }
 
-/* sums[tile][k][column][unit] += a[row][k] * gradients[tile][row][column][unit], over the rows of a block. */
-static void add_products(const Call *c, const real *a, long a_row, long depth, const real *gradients, int first, int count,
-                         long rows, real *sums) {
+/* sums[tile][k][column][unit] += a[row][k] * gradients[tile][row][column][unit], over the rows of a block. a: in bands. */
+static void add_products(const Call *c, const real *a, long depth, const real *gradients, int first, int count, long rows,
+                         real *sums) {
     const long vectors = count * PARTS;
     for (long tile = 0; tile < tiles_of(c); tile++) {
         const real *panel = gradients + (tile * c->block * COLUMNS + first) * TILE;
         real *out = sums + tile * depth * count * TILE;
         for (long v = 0; v < vectors; v += PANEL) {
-            const Product p = {a, a_row, 0, 1, rows, panel + v * LANES, COLUMNS * TILE, out + v * LANES, vectors * LANES,
-                               out + v * LANES, vectors * LANES, depth, vectors - v < PANEL ? vectors - v : PANEL};
-            multiply_steps(&p);
+            const Product p = {a, c->block, 0, 1, rows, panel + v * LANES, COLUMNS * TILE, out + v * LANES, vectors * LANES,
+                               out + v * LANES, vectors * LANES, depth, vectors - v < PANEL ? vectors - v : PANEL, NULL};
+            multiply_bands(&p);
         }
     }
 }
@@ -115,31 +119,30 @@ static void add_biases(const Call *c, const real *gradients, long rows, real *su
 }
 
 /* dprojection[output][unit] += shown[row][output] * full[row][unit]. */
-static void add_projection(const Call *c, const BackwardBuffers *b, long wide, long rows) {
+static void add_projection(const Call *c, const BackwardBuffers *b, long rows) {
     const long units = tiles_of(c) * TILE;
     for (long panel = 0; panel < panels_of(units); panel++) {
         const long begin = panel * PANEL * LANES;
-        const Product p = {b->shown, wide + ROOM, 0, 1, rows, b->full + begin, units + ROOM, b->dprojection + begin, units,
-                           b->dprojection + begin, units, c->output, panel_width(units, panel)};
-        multiply_steps(&p);
+        const Product p = {b->shown_bands, c->block, 0, 1, rows, b->full + begin, units, b->dprojection + begin, units,
+                           b->dprojection + begin, units, c->output, panel_width(units, panel), NULL};
+        multiply_bands(&p);
     }
 }
 
 /* What a block of steps leaves behind: gradients of x, and sums over its rows for weights and biases. */
 static void finish_block(const Call *c, const Slab *s, const BackwardWeights *w, const BackwardBuffers *b, long begin, long end,
-                         long rows, long wide) {
+                         long rows) {
     const long units = tiles_of(c) * TILE, apart = up(c->input, LANES);
-    if (X_COUNT) add_products(c, b->inputs, c->input + ROOM, c->input, b->gradients, 0, X_COUNT, rows, b->dweight_input);
-    if (U_COUNT)
-        add_products(c, b->outputs, wide + ROOM, c->output, b->gradients, U_FIRST, U_COUNT, rows, b->dweight_recurrent);
+    if (X_COUNT) add_products(c, b->input_bands, c->input, b->gradients, 0, X_COUNT, rows, b->dweight_input);
+    if (U_COUNT) add_products(c, b->output_bands, c->output, b->gradients, U_FIRST, U_COUNT, rows, b->dweight_recurrent);
     for (int operand = 0; operand < OPERANDS; operand++)
-        add_products(c, b->operands + operand * c->block * (units + ROOM), units + ROOM, c->hidden, b->gradients,
+        add_products(c, b->operand_bands + operand * c->block * up(c->hidden, BAND), c->hidden, b->gradients,
                      OPERAND_FIRST[operand], OPERAND_COUNT[operand], rows,
                      b->dweight_further + (OPERAND_FIRST[operand] - FIRST_COLUMNS) * units * c->hidden);
     if (!LAYER_NORM) add_biases(c, b->gradients, rows, b->dbias);
-    if (PROJECTED) add_projection(c, b, wide, rows);
+    if (PROJECTED) add_projection(c, b, rows);
     if (!c->dx || !X_COUNT) return;
-    multiply_back(c, b->gradients, 0, X_COUNT, w->input, c->input, NULL, b->dinputs, apart, rows);
+    multiply_back(c, b->gradients, 0, X_COUNT, w->input, c->input, 0, NULL, b->dinputs, apart, rows);
     long done = 0;
     for (long k = end; k-- > begin;) {
         const long t = time_of(c, k), active = active_rows(c, s, t);
@@ -182,18 +185,20 @@ static void return_restarts(const Step *s) {
     }
 }
 
-/* The output's gradient through its projection: that of the output before it. shown: where to keep it for the weights. */
-static void project_back(const Step *s, const BackwardWeights *w, real *shown) {
+/* The output's gradient through its projection: that of the output before it. */
+static void project_back(const Step *s, const BackwardWeights *w, const BackwardBuffers *b, long done) {
     const Call *c = s->call;
     const long units = tiles_of(c) * TILE;
     for (long row = 0; row < s->rows; row++) {
         const real *dy = c->dy ? c->dy + (s->t * c->batch + place(c, s->slab, row)) * c->output : s->nothing;
-        for (long k = 0; k < c->output; k++) shown[row * (s->width + ROOM) + k] = s->state[row * s->width + k] + dy[k];
+        real *shown = b->shown + row * s->width;
+        for (long k = 0; k < c->output; k++) shown[k] = s->state[row * s->width + k] + dy[k];
+        into_bands(b->shown_bands, c->block, done + row, shown, c->output);
     }
     for (long panel = 0; panel < panels_of(c->hidden); panel++) {
         const long begin = panel * PANEL * LANES, width = panel_width(c->hidden, panel);
-        const Product p = {shown, s->width + ROOM, 0, 1, c->output, w->projection + begin * c->output, width * LANES, NULL, 0,
-                           s->full + begin, units, s->rows, width};
+        const Product p = {b->shown, s->width, 0, 1, c->output, w->projection + begin * c->output, width * LANES, NULL, 0,
+                           s->full + begin, units, s->rows, width, NULL};
         multiply(&p);
     }
 }
@@ -210,30 +215,35 @@ static void step_backward(Step *s, const BackwardWeights *w, const BackwardBuffe
     const long tiles = tiles_of(c), units = tiles * TILE;
     find_before(s, (const real **)b->before);
     begin_gradients(s);
-    gather(c, s->slab, s->t, s->rows, b->inputs + done * (c->input + ROOM), c->input + ROOM);
-    if (U_COUNT)
-        for (long row = 0; row < s->rows; row++) {
-            real *to = b->outputs + (done + row) * (s->width + ROOM);
-            copy_row(to, s->before[row], c->output);
-            if (THINNED)
-                for (long k = 0; k < c->output; k++) to[k] *= b->thin[row * s->width + k];
-        }
-    if (PROJECTED) project_back(s, w, b->shown + done * (s->width + ROOM));
+    for (long row = 0; row < s->rows; row++) {
+        const real *x = c->x + s->t * c->x_time + place(c, s->slab, row) * c->x_batch, *output = s->before[row];
+        if (X_COUNT) into_bands(b->input_bands, c->block, done + row, x, c->input);
+#if THINNED
+        for (long k = 0; k < c->output; k++) b->thinned[k] = output[k] * b->thin[row * s->width + k];
+        output = b->thinned;
+#endif
+        if (U_COUNT) into_bands(b->output_bands, c->block, done + row, output, c->output);
+    }
+    if (PROJECTED) project_back(s, w, b, done);
     for (int stage = 0; stage < BACK_STAGES; stage++) {
         for (int operand = 0; operand < OPERANDS; operand++)
             if (OPERAND_BACK[operand] == stage)
                 multiply_back(c, s->gradients, OPERAND_FIRST[operand], OPERAND_COUNT[operand], further_back(c, w->further, operand),
-                              c->hidden, NULL, b->backs + operand * s->slab->rows * units, units, s->rows);
+                              c->hidden, turns(s), NULL, b->backs + operand * s->slab->rows * units, units, s->rows);
         for (long tile = 0; tile < tiles; tile++) BACKWARD[stage](s, tile);
 #if LAYER_NORM
         for (int column = 0; column < COLUMNS; column++)
             if (GRADIENT_STAGE[column] == stage) denormalise(s, column, NORMAL_TAPED[column]);
 #endif
     }
+    for (int operand = 0; operand < OPERANDS; operand++)
+        for (long row = 0; row < s->rows; row++)
+            into_bands(b->operand_bands + operand * c->block * up(c->hidden, BAND), c->block, done + row,
+                       b->operands + (operand * s->slab->rows + row) * units, c->hidden);
     if (U_COUNT) {
         real *out = THINNED ? b->thinned : s->next;
-        multiply_back(c, s->gradients, U_FIRST, U_COUNT, w->recurrent, c->output, THINNED ? NULL : s->next, out, s->width,
-                      s->rows);
+        multiply_back(c, s->gradients, U_FIRST, U_COUNT, w->recurrent, c->output, turns(s), THINNED ? NULL : s->next, out,
+                      s->width, s->rows);
         if (THINNED)
             for (long at = 0; at < s->rows * s->width; at += LANES)
                 store(s->next + at, load(s->next + at) + load(out + at) * load(b->thin + at));
@@ -257,10 +267,10 @@ static void backward_slab(const Call *c, const Slab *s, const BackwardWeights *w
             Step step = {.call = c, .slab = s, .t = t, .rows = active, .tile_rows = c->block, .work = b->work,
                          .tape = tape_of(c, s, begin - 1), .state = b->states + half * STATES * stride,
                          .next = b->states + !half * STATES * stride, .state_stride = stride, .width = wide,
-                         .vectors = w->vectors, .thin = b->thin, .operands = b->operands + rows * (units + ROOM),
+                         .vectors = w->vectors, .thin = b->thin, .operands = b->operands,
                          .full = b->dfull, .before = (const real *const *)b->before, .nothing = b->nothing,
                          .gradients = b->gradients + rows * COLUMNS * TILE, .dvectors = b->dvectors, .backs = b->backs,
-                         .full_again = b->full + rows * (units + ROOM),
+                         .full_again = b->full + rows * units,
                          .spread = LAYER_NORM ? taped_spread(c, s, begin - 1) : NULL};
             step_backward(&step, w, b, rows);
             if (c->dx)
@@ -268,7 +278,7 @@ static void backward_slab(const Call *c, const Slab *s, const BackwardWeights *w
                     memset(c->dx + (t * c->batch + place(c, s, row)) * c->input, 0, (size_t)c->input * sizeof(real));
             rows += active;
         }
-        finish_block(c, s, w, b, begin, end, rows, wide);
+        finish_block(c, s, w, b, begin, end, rows);
     }
     for (long row = 0; row < s->rows; row++) {
         const long taken = c->reverse ? length_of(c, s, row) : c->time;

@@ -94,13 +94,14 @@ static void pack_projection(const Call *c, real *to) {
 }
 
 /* Products of `rows` rows of a with `count` columns of one tile, on top of init. */
-static void multiply_columns(const real *a, long a_row, long depth, const real *weight, int count, long tile, const real *init,
-                             long init_row, real *out, long out_row, long rows) {
-    const long vectors = count * PARTS;
-    const real *panel = weight + tile * depth * count * TILE;
+static void multiply_columns(const real *a, long a_row, long depth, const real *weight, int count, long tile, int turned,
+                             const real *init, long init_row, real *out, long out_row, long rows) {
+    const long vectors = count * PARTS, size = depth * count * TILE;
+    const real *panel = weight + tile * size;
     for (long v = 0; v < vectors; v += PANEL) {
         const Product p = {a, a_row, 0, 1, depth, panel + v * LANES, vectors * LANES, init + v * LANES, init_row,
-                           out + v * LANES, out_row, rows, vectors - v < PANEL ? vectors - v : PANEL};
+                           out + v * LANES, out_row, rows, vectors - v < PANEL ? vectors - v : PANEL,
+                           turned ? panel - (tile ? size : 0) + v * LANES : NULL};
         multiply(&p);
     }
 }
@@ -109,7 +110,7 @@ static void multiply_columns(const real *a, long a_row, long depth, const real *
 static void add_inputs(const Call *c, const ForwardWeights *w, const real *x, long x_row, const real *bias, real *pre,
                        long tile, long rows) {
     if (X_COUNT)
-        multiply_columns(x, x_row, c->input, w->input, X_COUNT, tile, bias, 0, pre, FIRST_COLUMNS * TILE, rows);
+        multiply_columns(x, x_row, c->input, w->input, X_COUNT, tile, 0, bias, 0, pre, FIRST_COLUMNS * TILE, rows);
     if (FIRST_COLUMNS > X_COUNT)
         for (long row = 0; row < rows; row++)
             memcpy(pre + (row * FIRST_COLUMNS + X_COUNT) * TILE, bias + X_COUNT * TILE,
@@ -140,11 +141,13 @@ static void restart_rows(const Step *s, real *state) {
 static void multiply_operand(const Step *s, const ForwardWeights *w, int operand) {
     const Call *c = s->call;
     const long tiles = tiles_of(c), first = OPERAND_FIRST[operand] - FIRST_COLUMNS;
-    for (long tile = 0; tile < tiles; tile++)
+    for (long at = 0; at < tiles; at++) {
+        const long tile = in_turn(at, tiles, turns(s));
         multiply_columns(s->operands + operand * s->slab->rows * tiles * TILE, tiles * TILE, c->hidden,
-                         w->further + first * tiles * c->hidden * TILE, OPERAND_COUNT[operand], tile,
+                         w->further + first * tiles * c->hidden * TILE, OPERAND_COUNT[operand], tile, turns(s),
                          w->bias + (tile * COLUMNS + OPERAND_FIRST[operand]) * TILE, 0,
                          s->work + (tile * s->slab->rows * WORK + first) * TILE, WORK * TILE, s->rows);
+    }
 #if LAYER_NORM
     normalise(c, s->work + first * TILE, s->slab->rows * WORK * TILE, WORK * TILE, s->rows, OPERAND_COUNT[operand],
               s->spread + OPERAND_FIRST[operand], COLUMNS);
@@ -156,7 +159,7 @@ static void project(const Step *s, const ForwardWeights *w) {
     for (long panel = 0; panel < panels_of(c->output); panel++) {
         const long begin = panel * PANEL * LANES, width = panel_width(c->output, panel);
         const Product p = {s->full, tiles_of(c) * TILE, 0, 1, c->hidden, w->projection + begin * c->hidden, width * LANES, NULL,
-                           0, s->next + begin, s->width, s->rows, width};
+                           0, s->next + begin, s->width, s->rows, width, NULL};
         multiply(&p);
     }
     for (long row = 0; row < s->rows; row++)
@@ -182,8 +185,8 @@ static void add_both(const Step *s, const ForwardWeights *w, const real *output,
     add_inputs(c, w, s->x, s->x_row, bias, pre, tile, s->rows);
     pre += U_FIRST * TILE;
     if (U_COUNT)
-        multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, pre, FIRST_COLUMNS * TILE, pre,
-                         FIRST_COLUMNS * TILE, s->rows);
+        multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, turns(s), pre,
+                         FIRST_COLUMNS * TILE, pre, FIRST_COLUMNS * TILE, s->rows);
 }
 
 static void step_forward(Step *s, const ForwardWeights *w, const ForwardBuffers *b) {
@@ -196,12 +199,13 @@ static void step_forward(Step *s, const ForwardWeights *w, const ForwardBuffers 
         store(b->thinned + at, load(s->state + at) * load(b->thin + at));
     output = b->thinned;
 #endif
-    for (long tile = 0; tile < tiles; tile++) {
+    for (long at = 0; at < tiles; at++) {
+        const long tile = in_turn(at, tiles, turns(s));
         real *pre = s->pre + (tile * s->tile_rows * FIRST_COLUMNS + U_FIRST) * TILE;
         if (s->x) add_both(s, w, output, tile);
         else if (U_COUNT)
-            multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, pre, FIRST_COLUMNS * TILE, pre,
-                             FIRST_COLUMNS * TILE, s->rows);
+            multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, turns(s), pre,
+                             FIRST_COLUMNS * TILE, pre, FIRST_COLUMNS * TILE, s->rows);
         if (!LAYER_NORM) FORWARD[0](s, tile);
     }
 #if LAYER_NORM

@@ -246,12 +246,17 @@ typedef struct {
     real *full;            /* [row][padded unit]: the output before its projection, or its gradient */
     const real *const *before; /* the way back: per row, the output before the step */
     const real *nothing;   /* zeros, as many as there are outputs */
-    real *full_again;      /* the way back: [row][padded unit and room], the output before its projection */
+    real *full_again;      /* the way back: [row][padded unit], the output before its projection */
     real *gradients;       /* of all columns, at the step's first row */
     real *spread;          /* [row][column]: 1 / deviation of normalised columns */
     real *dvectors;        /* [vector][padded unit] */
     real *backs;           /* [operand][row][padded unit]: what further operands are owed */
 } Step;
+
+/* Every other step takes tiles and panels the other way round: the weights that one ends with, the next finds in the cache. */
+INLINE int turns(const Step *s) { return (int)(s->t & 1); }
+
+INLINE long in_turn(long at, long count, int turned) { return turned ? count - 1 - at : at; }
 
 /* The batch's row that is row `row` of the step. */
 INLINE long place_of(const Step *s, long row) { return place(s->call, s->slab, row); }
