@@ -171,7 +171,9 @@ class Kernel:
             "gaps": self.draw(TIME, BATCH),
         }
         x, start = self.signed(TIME, BATCH, FEATURES), [self.draw(BATCH, width) for width in widths]
-        call = Call(TIME, BATCH, FEATURES, HIDDEN, output, 1, threads, BATCH, BATCH * FEATURES, FEATURES, x.data_ptr())
+        call = Call(
+            TIME, BATCH, FEATURES, HIDDEN, output, 1, threads, BATCH, BATCH * FEATURES, FEATURES, x=x.data_ptr()
+        )
         y, last = self.room(TIME, BATCH, output), [self.room(BATCH, width) for width in widths]
         order = torch.tensor([2, 0, 4, 1, 3])
         self.set(call, **weights, start=start, y=y, last=last, lengths=torch.tensor([6, 6, 4, 1, 0]), order=order)
@@ -192,7 +194,7 @@ class Kernel:
         }
         self.set(call, **gradients, dy=self.signed(*y.shape), dlast=[self.signed(*part.shape) for part in last])
         assert self.run("backward", call) == 0
-        step = Call(1, 4, FEATURES, HIDDEN, output, 0, 1, 4, 4 * FEATURES, FEATURES, x.data_ptr())
+        step = Call(1, 4, FEATURES, HIDDEN, output, 0, 1, 4, 4 * FEATURES, FEATURES, x=x.data_ptr())
         y_t, after = self.room(4, output), [self.room(4, width) for width in widths]
         self.set(step, **weights, start=start, y=y_t, last=after)
         assert self.run("advance", step) == 0

@@ -148,6 +148,18 @@ static void set_lengths(Call *c) {
     c->lengths = lengths, c->order = order;
 }
 
+/* Whether only some of the recurrent weights are there. */
+static int sparse;
+
+static void connect(Call *c) {
+    c->connected = c->output < 3 ? c->output : 3;
+    int64_t *to = hold((size_t)(AGAIN * c->hidden * c->connected) * sizeof(int64_t));
+    for (long row = 0; row < AGAIN * c->hidden; row++)
+        for (long one = 0; one < c->connected; one++)
+            to[row * c->connected + one] = row % (c->output - c->connected + 1) + one;
+    c->connections = to;
+}
+
 static Call prepare(const Case *k, long time, long batch) {
     const long output = PROJECTED ? (k->hidden + 1) / 2 : k->hidden;
     Call c = {.time = time, .batch = batch, .input = k->input, .hidden = k->hidden, .output = output,
@@ -158,6 +170,7 @@ static Call prepare(const Case *k, long time, long batch) {
     c.x = numbers(batch ? (time - 1) * c.x_time + (batch - 1) * c.x_batch + k->input : 0, -2, 2);
     c.weight_input = numbers(GATES * k->hidden * k->input, -1, 1);
     if (AGAIN) c.weight_recurrent = numbers(AGAIN * k->hidden * output, (real)-0.3, (real)0.3);
+    if (AGAIN && sparse) connect(&c);
     if (k->biased) {
         c.bias_input = numbers(GATES * k->hidden, -1, 1);
         if (AGAIN) c.bias_recurrent = numbers(AGAIN * k->hidden, -1, 1);
@@ -173,7 +186,8 @@ static Call prepare(const Case *k, long time, long batch) {
         kept[state] = drawn_out[state] ? flags(time * batch * unit_count(&c, state)) : NULL;
     c.kept = kept;
     if (k->resets) c.gaps = numbers(time * batch, 0, 2);
-    c.start = states(&c, (real)0.1, 1);
+    c.start = sparse && k->biased ? hold(STATES * sizeof(real *)) : states(&c, (real)0.1, 1);
+    if (sparse && k->biased) memset((void *)c.start, 0, STATES * sizeof(real *));
     c.y = result(time * batch * output, 1);
     c.last = results(&c, 1);
     return c;
@@ -207,16 +221,20 @@ static void run_sequence(const Case *k) {
     c.dvectors = result(VECTORS * k->hidden, 1);
     c.dstart = results(&c, 1);
     if (k->resets) c.drestart = results(&c, 0);
+    if (sparse && !k->biased) { /* what is fixed needs no gradient */
+        c.dweight_input = c.dweight_recurrent = NULL;
+        memset((void *)c.dstart, 0, STATES * sizeof(real *));
+    }
     c.slabs = 1; /* the tape knows how many there were */
     if (recurra_backward(&c)) abort();
     if (c.dx) check("dx", c.dx, k->time * k->batch * k->input);
-    check("dweight_input", c.dweight_input, input_size);
-    if (AGAIN) check("dweight_recurrent", c.dweight_recurrent, recurrent_size);
+    if (c.dweight_input) check("dweight_input", c.dweight_input, input_size);
+    if (c.dweight_recurrent) check("dweight_recurrent", c.dweight_recurrent, recurrent_size);
     if (c.dbias_input) check("dbias_input", c.dbias_input, GATES * k->hidden);
     if (c.dbias_recurrent) check("dbias_recurrent", c.dbias_recurrent, AGAIN * k->hidden);
     if (PROJECTED) check("dprojection", c.dprojection, c.output * k->hidden);
     check("dvectors", c.dvectors, VECTORS * k->hidden);
-    check_states("dstart", &c, (const real *const *)c.dstart);
+    if (c.dstart[0]) check_states("dstart", &c, (const real *const *)c.dstart);
     if (c.drestart) check_states("drestart", &c, (const real *const *)c.drestart);
 }
 
@@ -244,8 +262,9 @@ int main(void) {
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         const Case *k = &CASES[i];
         fprintf(stderr, "case %zu\\n", i);
-        for (int large = 0; large < 2; large++) { /* as if weights were too large for the cache, too */
-            CACHED_BYTES = large ? 0 : 1 << 20;
+        for (int way = 0; way < 3; way++) { /* as if weights were too large for the cache, too; and few of them */
+            CACHED_BYTES = way == 1 ? 0 : 1 << 20;
+            sparse = way == 2;
             run_sequence(k);
             run_step(k);
             if (STREAMS) run_stream(k);

@@ -27,6 +27,7 @@ _WITHOUT_WEIGHTS = _WITHOUT_PRODUCT - {"lru"}
 _REFUSED = {
     "recurrent dropout": _WITHOUT_PRODUCT,
     "weight dropout": _WITHOUT_WEIGHTS,
+    "connectivity": _WITHOUT_WEIGHTS,
     "zoneout": {"lru", "slstm"},
     "layer norm": {"lru"},
     "learned initial state": {"slstm"},

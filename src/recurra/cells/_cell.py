@@ -255,6 +255,6 @@ def _check_step(cls: type[Cell]) -> None:
 
 
 # Prefixes of the layer's own parameters, and the methods of a state.
-_TAKEN = ("_", "weight", "bias", "gain", "magnitude", "initial")
+_TAKEN = ("_", "weight", "bias", "gain", "magnitude", "initial", "connections")
 _METHODS = ("map", "detach", "count", "index")
 _EXAMPLES = {"gates": '("r", "z", "n")', "states": '("h",)', "recurrent": '("r", "z", "n")'}

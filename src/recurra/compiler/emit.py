@@ -36,6 +36,7 @@ def emit(program: Program, *, bits: int, parts: int = 1, whole: bool = True) -> 
         _constants(program, forward, backward, parts),
         fixed_text("recurrence.h"),
         fixed_text("fused.h"),
+        fixed_text("sparse.h"),
         *forward.functions("forward"),
         _table("FORWARD", "forward", forward.count),
         fixed_text("forward.h"),

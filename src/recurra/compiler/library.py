@@ -17,13 +17,17 @@ from recurra.errors import RecurraError
 
 __all__ = ["FIELDS", "Library", "get_library", "pack", "parts_for", "tile_for"]
 
-_INTEGERS = ("time", "batch", "input", "hidden", "output", "reverse", "slabs", "block", "x_time", "x_batch")
+_INTEGERS = (
+    *("time", "batch", "input", "hidden", "output", "reverse", "slabs", "block", "x_time", "x_batch"),
+    *("connected", "most_read"),
+)
 _POINTERS = (
     "x",
     "weight_input",
     "weight_recurrent",
     "bias_input",
     "bias_recurrent",
+    "connections",
     "projection",
     "vectors",
     "order",

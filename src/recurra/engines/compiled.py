@@ -22,9 +22,9 @@ from recurra.compiler.trace import Untraceable
 from recurra.engines import reference
 from recurra.engines.again import derive_by_reference, needs_reference
 from recurra.engines.conditions import Conditions
-from recurra.engines.kernel import Gradients, Inputs, compute, differentiate, tape_width
+from recurra.engines.kernel import Gradients, Inputs, Wanted, compute, differentiate, tape_width
 from recurra.engines.operator import number_of, run_operator
-from recurra.engines.vectors import Recipe, compute_vectors, make_recipe
+from recurra.engines.vectors import Recipe, compute_vectors, make_recipe, owed_to_leaves
 from recurra.engines.weights import Weights
 from recurra.errors import Notice
 
@@ -127,7 +127,7 @@ def run(
 
     Raises BuildError if the kernel cannot be built, RecurraError if there is no memory for it.
     """
-    task = Task(cell, form_of(conditions, weights), conditions, reverse)
+    task = Task(cell, form_of(conditions, weights), conditions, reverse, weights.connections)
     tensors = task.flatten(weights, x, state)
     if torch.compiler.is_compiling() or is_traced():
         y, *last = run_operator(_number(cell, tuple(task.form)), task.inputs(tensors), reverse)
@@ -178,8 +178,11 @@ def form_of(conditions: Conditions, weights: Weights) -> Form:
 class Task:
     """A program, and all of a call's arguments that have no derivative."""
 
-    def __init__(self, cell: Cell, form: Form, conditions: Conditions, reverse: bool) -> None:
+    def __init__(
+        self, cell: Cell, form: Form, conditions: Conditions, reverse: bool, connections: Tensor | None = None
+    ) -> None:
         self.cell, self.form, self.conditions, self.reverse = cell, form, conditions, reverse
+        self.connections = connections
 
     @cached_property
     def program(self) -> Program:
@@ -195,7 +198,7 @@ class Task:
     def flatten(self, weights: Weights, x: Tensor, state: State) -> list[Tensor | None]:
         """All tensors that may have a derivative: x, the state, where resets go back to, then the weights."""
         restart = self.conditions.restart or ()
-        *first, vectors, gain_input, gain_recurrent = weights
+        *first, vectors, gain_input, gain_recurrent, _ = weights
         return [x, *state, *restart, *first, gain_input, gain_recurrent, *vectors]
 
     def unflatten(self, tensors: Sequence[Any]) -> tuple[Weights, Tensor, State, State | None]:
@@ -208,6 +211,11 @@ class Task:
         weight, recurrent, bias, recurrent_bias, projection, gain, recurrent_gain, *vectors = rest
         weights = Weights(weight, recurrent, bias, recurrent_bias, projection, tuple(vectors), gain, recurrent_gain)
         return weights, x, self.cell.by_state(start), restart
+
+    def wanted(self, wanted: Sequence[bool]) -> Wanted:
+        """Which gradients are. wanted: of each tensor, in the order in which `flatten` has them."""
+        first = 1 + len(self.cell.states) * (2 if self.conditions.restart is not None else 1)
+        return Wanted(wanted[0], wanted[1 : 1 + len(self.cell.states)], wanted[first], wanted[first + 1])
 
     def __call__(self, tensors: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
         """The outputs and the fields of the last state. tensors: in the order in which `flatten` has them."""
@@ -251,6 +259,7 @@ class Task:
             None if conditions.gaps is None else conditions.gaps.to(x.dtype).contiguous(),
             None if conditions.dropout is None else conditions.dropout.to(x.dtype).contiguous(),
             kept if any(one is not None for one in kept) else [],
+            _contiguous(self.connections),
         )
 
 
@@ -275,7 +284,7 @@ class _Sequence(torch.autograd.Function):
         ctx.task = task
         ctx.leaves = ctx.vectors = None
         vectors: list[Tensor] | None = None
-        if task.recipe.parameters is None:
+        if task.recipe.leaves is None:
             ctx.leaves = [one if one is None else one.detach().requires_grad_() for one in tensors]
             with torch.enable_grad():
                 ctx.vectors = task.vectors(task.unflatten(ctx.leaves)[0])
@@ -294,17 +303,8 @@ class _Sequence(torch.autograd.Function):
             wanted = ctx.needs_input_grad[1:]
             return (None, *derive_by_reference(task.cell, task.run_reference, tensors, wanted, (dy, *dlast)))
         inputs = task.inputs(tensors, vectors or None)
-        _, wants_x, *wants = ctx.needs_input_grad
         found = differentiate(
-            task.program,
-            inputs,
-            y,
-            tape,
-            dy,
-            dlast,
-            reverse=task.reverse,
-            wants_x=wants_x,
-            wants_start=wants[: len(dlast)],
+            task.program, inputs, y, tape, dy, dlast, reverse=task.reverse, wanted=task.wanted(ctx.needs_input_grad[1:])
         )
         gradients = _gathered(task, found)
         if ctx.vectors:
@@ -318,10 +318,14 @@ def _split(saved: Sequence[Any], first: int, last: int) -> tuple[Sequence[Any], 
 
 def _gathered(task: Task, found: Gradients) -> list[Tensor | None]:
     """The gradients in the order of the flattened tensors; those through vectors are still to come."""
-    weights = (found.weight_input, found.weight_recurrent, found.bias_input, found.bias_recurrent, found.projection)
-    names = task.recipe.parameters or ()
-    alone = dict(zip(names, found.vectors.unbind(0), strict=True)) if names else {}
-    return [found.x, *found.start, *found.restart, *weights, None, None, *map(alone.get, task.cell.vectors)]
+    bias_input, bias_recurrent = found.bias_input, found.bias_recurrent
+    leaves = task.recipe.leaves
+    owed = owed_to_leaves(leaves, task.cell, found.vectors) if leaves else {}
+    if task.form.layer_norm:
+        bias_input, bias_recurrent = owed.get("bias_ih"), owed.get("bias_hh")
+    weights = (found.weight_input, found.weight_recurrent, bias_input, bias_recurrent, found.projection)
+    gains = (owed.get("gain_ih"), owed.get("gain_hh"))
+    return [found.x, *found.start, *found.restart, *weights, *gains, *map(owed.get, task.cell.vectors)]
 
 
 def _add_vectors(

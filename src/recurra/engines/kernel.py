@@ -20,6 +20,7 @@ __all__ = [
     "Frame",
     "Gradients",
     "Inputs",
+    "Wanted",
     "check_inputs",
     "compute",
     "differentiate",
@@ -43,6 +44,7 @@ class Inputs(NamedTuple):
     vectors: those of the program, (hidden,) each.
     lengths: (batch,); resets, gaps: (time, batch); thin: (batch, output).
     kept: per field, which units stay as they were, (time, batch, unit); None for none.
+    connections: (recurrent gates * hidden, connected), int64: which outputs each row of weight_recurrent reads.
     """
 
     x: Tensor
@@ -59,17 +61,27 @@ class Inputs(NamedTuple):
     gaps: Tensor | None = None
     thin: Tensor | None = None
     kept: Sequence[Tensor | None] = ()
+    connections: Tensor | None = None
+
+
+class Wanted(NamedTuple):
+    """Whether the gradients are wanted that can be left out. start: those of the fields of the state, () for all."""
+
+    x: bool = True
+    start: Sequence[bool] = ()
+    weight_input: bool = True
+    weight_recurrent: bool = True
 
 
 class Gradients(NamedTuple):
-    """Of the inputs of the same names; None of those that there are not, and of x and the start if not wanted.
+    """Of the inputs of the same names; None of those that there are not, or that are not wanted.
 
     With layer normalisation biases are vectors.
     """
 
     x: Tensor | None
     start: list[Tensor | None]
-    weight_input: Tensor
+    weight_input: Tensor | None
     weight_recurrent: Tensor | None
     bias_input: Tensor | None
     bias_recurrent: Tensor | None
@@ -108,24 +120,19 @@ def differentiate(
     dlast: Sequence[Tensor | None],
     *,
     reverse: bool,
-    wants_x: bool,
-    wants_start: Sequence[bool] | None = None,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a tuple
 ) -> Gradients:
-    """The gradients of all inputs, from those of the results; None where those are 0.
-
-    wants_x, wants_start: whether that of x is wanted, and those of the fields of the state; None: all.
-    """
+    """The gradients of all inputs, from those of the results; None where those are 0."""
     plan, x = plan_for(program, inputs), inputs.x
     of_inputs, of_outputs = plan.rooms
     biases = (None, None) if program.form.layer_norm else (inputs.bias_input, inputs.bias_recurrent)
+    wants_start = wanted.start or (True,) * len(inputs.start)
+    again = inputs.weight_recurrent if wanted.weight_recurrent else None
     found = Gradients(
-        (x.new_empty if program.reads_input else x.new_zeros)(x.shape) if wants_x else None,
-        [
-            torch.empty_like(part) if want else None
-            for part, want in zip(inputs.start, wants_start or [True] * len(inputs.start), strict=True)
-        ],
-        of_inputs(inputs.weight_input),
-        None if inputs.weight_recurrent is None else of_outputs(inputs.weight_recurrent),
+        (x.new_empty if program.reads_input else x.new_zeros)(x.shape) if wanted.x else None,
+        [torch.empty_like(part) if want else None for part, want in zip(inputs.start, wants_start, strict=True)],
+        of_inputs(inputs.weight_input) if wanted.weight_input else None,
+        None if again is None else of_outputs(again),
         None if biases[0] is None else of_inputs(biases[0]),
         None if biases[1] is None else of_outputs(biases[1]),
         None if inputs.projection is None else torch.empty_like(inputs.projection),
@@ -223,6 +230,8 @@ def check_inputs(program: Program, inputs: Inputs) -> None:
         _check("a state after a reset", again, (batch, width), dtype)
         width = hidden
     _check("gaps", inputs.gaps, (time, batch), dtype)
+    if inputs.connections is not None:
+        _check_connections(inputs.connections, len(cell.recurrent_gates) * hidden, output)
     _check("the mask of recurrent dropout", inputs.thin, (batch, output), dtype)
 
 
@@ -233,6 +242,15 @@ def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...], dtype: torc
         raise ArgumentError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}, as the layer was built")
     if tensor.dtype is not dtype or not tensor.is_cpu:
         raise ArgumentError(f"{name} is {tensor.dtype} on {tensor.device}; a kernel takes {dtype} on the CPU")
+
+
+def _check_connections(connections: Tensor, rows: int, output: int) -> None:
+    shape, dtype = tuple(connections.shape), connections.dtype
+    if len(shape) != 2 or shape[0] != rows or not 1 <= shape[1] <= output or dtype is not torch.int64:
+        raise ArgumentError(f"connections are {dtype} of shape {shape}; expected int64, ({rows}, 1 to {output})")
+    rising = bool((connections[:, 1:] > connections[:, :-1]).all())
+    if not rising or connections[:, 0].min() < 0 or connections[:, -1].max() >= output:
+        raise ArgumentError(f"connections must rise from left to right, between 0 and {output - 1}, in every row")
 
 
 @cache
@@ -259,6 +277,20 @@ def _is_step(inputs: Inputs, keep: bool) -> bool:
     return time == 1 and batch <= _FEW and not keep and inputs.lengths is None and inputs.resets is None
 
 
+def _are_few(connections: Tensor, batch: int, output: int, itemsize: int) -> bool:
+    """Whether it is faster to look for the outputs that are read, one by one, than to multiply all, most of them by 0.
+
+    Measured: to look for one costs as much as 6 to 14 products, half of that where the weights of all find no room in
+    the cache, and less for one row, for which they are fetched each time.
+    """
+    rows, connected = connections.shape
+    if rows * output * itemsize <= 2 * _CACHE:
+        cost = 6 if batch == 1 else 14
+    else:
+        cost = 3 if batch == 1 else 6 if batch < _FEW else 10
+    return connected * cost <= output
+
+
 class Frame:
     """A call being filled in; it holds on to what the call's addresses are of."""
 
@@ -271,7 +303,9 @@ class Frame:
             work = time * batch * plan.columns * plan.hidden * (features + output)
             slabs = max(1, min(threads, batch, work // _WORTHWHILE))
         block = max(-(-batch // slabs), plan.block, 1)
-        sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, *x.stride()[:2])
+        few = inputs.connections is not None and _are_few(inputs.connections, batch, output, x.element_size())
+        connected = inputs.connections.shape[1] if few and inputs.connections is not None else 0
+        sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, *x.stride()[:2], connected, 0)
         self._library = plan.library
         self._values = values = [*sizes, *_NOWHERE]
         self._held: list[object] = [inputs]
@@ -326,7 +360,7 @@ _TENSORS = tuple(
     (FIELDS[name], Inputs._fields.index(name))
     for name in (
         *("x", "weight_input", "weight_recurrent", "bias_input", "bias_recurrent", "projection"),
-        *("resets", "gaps", "thin"),
+        *("resets", "gaps", "thin", "connections"),
     )
 )
 _ARRAYS = tuple((name, Inputs._fields.index(name)) for name in ("vectors", "start", "restart", "kept"))

@@ -24,7 +24,7 @@ _PROGRAMS: list[Program] = []
 _INPUTS = (
     "Tensor x, Tensor[] start, Tensor weight_input, Tensor? weight_recurrent, Tensor? bias_input, "
     "Tensor? bias_recurrent, Tensor? projection, Tensor[] vectors, Tensor? lengths, Tensor? resets, Tensor[] restart, "
-    "Tensor? gaps, Tensor? thin, Tensor?[] kept, int program, bool reverse"
+    "Tensor? gaps, Tensor? thin, Tensor?[] kept, Tensor? connections, int program, bool reverse"
 )
 _library = torch.library.Library("recurra", "DEF")
 _library.define(f"sequence({_INPUTS}, bool keep) -> (Tensor, Tensor[], Tensor)")
@@ -64,7 +64,7 @@ def _fake_sequence(*arguments: Any) -> tuple[Tensor, list[Tensor], Tensor]:
 def _sequence_backward(*arguments: Any) -> tuple[Any, ...]:
     inputs, program, reverse = _read(arguments)
     y, tape, dy, dlast = arguments[-4:]
-    found = differentiate(program, inputs, y, tape, dy, dlast, reverse=reverse, wants_x=True)
+    found = differentiate(program, inputs, y, tape, dy, dlast, reverse=reverse)
     nothing = y.new_empty(0)
     return tuple(nothing if part is None else part for part in found)
 
@@ -112,7 +112,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, dlast: list[Tensor | None], dtap
         None if inputs.bias_recurrent is None or program.form.layer_norm else found.bias_recurrent,
         found.projection if inputs.projection is not None else None,
         list(found.vectors.unbind(0)),
-        *(None, None, found.restart, None, None, _nothing_of(inputs.kept)),
+        *(None, None, found.restart, None, None, _nothing_of(inputs.kept), None),
         *(None, None, None),
     )
 

@@ -61,6 +61,7 @@ class CompiledStream:
             projection,
             [one.detach().contiguous() for one in compute_vectors(make_recipe(program), cell, weights, shares)],
             gaps=torch.from_numpy(self.gaps)[None],
+            connections=weights.connections,
         )
         check_inputs(program, inputs)
         plan = plan_for(program, inputs)

@@ -13,7 +13,7 @@ from recurra.compiler.graph import ancestors
 from recurra.compiler.program import Program
 from recurra.engines.weights import Weights
 
-__all__ = ["Recipe", "compute_vectors", "make_recipe"]
+__all__ = ["Recipe", "compute_vectors", "make_recipe", "owed_to_leaves"]
 
 
 class Recipe(NamedTuple):
@@ -27,8 +27,8 @@ class Recipe(NamedTuple):
     steps: tuple[tuple[str, tuple[int, ...], str, float], ...]
     results: tuple[int, ...]
     layer_norm: bool
-    parameters: tuple[str, ...] | None
-    """The vectors' names, where all are parameters of the cell themselves."""
+    leaves: tuple[str, ...] | None
+    """The vectors' names, where none is computed: parameters of the cell, rows of others, shares."""
 
 
 def make_recipe(program: Program) -> Recipe:
@@ -40,9 +40,8 @@ def make_recipe(program: Program) -> Recipe:
         for node in nodes
     )
     names = tuple(node.name[1] for node in program.vectors if node.name)
-    alone = len(names) == len(program.vectors) and set(names) <= program.cell.vectors.keys()
     results = tuple(places[node] for node in program.vectors)
-    return Recipe(steps, results, program.form.layer_norm, names if alone else None)
+    return Recipe(steps, results, program.form.layer_norm, names if len(names) == len(results) else None)
 
 
 def compute_vectors(recipe: Recipe, cell: Cell, weights: Weights, shares: Mapping[str, float]) -> list[Tensor]:
@@ -53,13 +52,13 @@ def compute_vectors(recipe: Recipe, cell: Cell, weights: Weights, shares: Mappin
     if not recipe.results:
         return []
     known = dict(zip(cell.vectors, weights.vectors, strict=True))
-    if recipe.parameters is not None:
-        return [known[name] for name in recipe.parameters]
     if recipe.layer_norm:
         known |= _by_gate("ih", cell.gates, weights.input_gain, weights.input_bias)
         known |= _by_gate("hh", cell.recurrent_gates, weights.recurrent_gain, weights.recurrent_bias)
     hidden = weights.input.shape[0] // len(cell.gates)
     known |= {f"share.{state}": weights.input.new_full((hidden,), share) for state, share in shares.items()}
+    if recipe.leaves is not None:
+        return [known[name] for name in recipe.leaves]
     values: list[Tensor] = []
     for op, inputs, name, value in recipe.steps:
         if op == "constant":
@@ -69,6 +68,20 @@ def compute_vectors(recipe: Recipe, cell: Cell, weights: Weights, shares: Mappin
         else:
             values.append(getattr(torch, op)(*[values[place] for place in inputs]))
     return [values[place] for place in recipe.results]
+
+
+def owed_to_leaves(leaves: tuple[str, ...], cell: Cell, gradients: Tensor) -> dict[str, Tensor]:
+    """What vectors that are leaves owe to the parameters that they are, or are rows of: those of the cell by their
+    names, gain_ih, bias_ih, gain_hh, bias_hh. gradients: of the vectors, (vector, hidden)."""
+    rows = dict(zip(leaves, gradients.unbind(0), strict=True))
+    found = {name: row for name, row in rows.items() if name in cell.vectors}
+    for side, gates in (("ih", cell.gates), ("hh", cell.recurrent_gates)):
+        for kind in ("gain", "bias"):
+            parts = [rows.get(f"{kind}_{side}.{gate}") for gate in gates]
+            there = next((part for part in parts if part is not None), None)
+            if there is not None:
+                found[f"{kind}_{side}"] = torch.cat([torch.zeros_like(there) if one is None else one for one in parts])
+    return found
 
 
 def _by_gate(side: str, gates: tuple[str, ...], gain: Tensor | None, bias: Tensor | None) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ class Weights(NamedTuple):
     projection: (output, hidden), by which the output is made smaller; None: output is hidden
     vectors: the cell's, (hidden,) each
     input_gain, recurrent_gain: of layer normalisation, as the biases; None without it
+    connections: (recurrent gates * hidden, connected), which outputs each row of `recurrent` reads: the others' weights
+        are 0, which an engine may make use of; None: all
     """
 
     input: Tensor
@@ -28,3 +30,4 @@ class Weights(NamedTuple):
     vectors: tuple[Tensor, ...] = ()
     input_gain: Tensor | None = None
     recurrent_gain: Tensor | None = None
+    connections: Tensor | None = None

@@ -9,6 +9,7 @@ import torch
 from recurra.errors import ArgumentError, nearest
 
 __all__ = [
+    "check_connectivity",
     "check_count",
     "check_dtype",
     "check_flag",
@@ -17,6 +18,13 @@ __all__ = [
     "one_per_layer",
     "one_per_state",
 ]
+
+
+def check_connectivity(value: object) -> float:
+    """The value; raise ArgumentError unless it is a share above 0, up to 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+        raise ArgumentError(f"connectivity is {value!r}; expected a share of the weights above 0, up to 1, as 0.1")
+    return value
 
 
 def check_count(name: str, value: object) -> int:

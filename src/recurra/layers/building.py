@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import (
+    check_connectivity,
     check_count,
     check_flag,
     check_probability,
@@ -63,6 +64,9 @@ def make_stack(layer: RecurrentModule, kernel: tuple[int, ...]) -> Stack:
         check_probability(name, getattr(layer, name))
     check_seed(layer.seed)
     check_initializer(layer.initializer)
+    connectivity = check_connectivity(layer.connectivity)
+    if connectivity < 1 and kernel:
+        raise ArgumentError("connectivity does not fit a convolutional layer; leave it out")
     zoneout = one_per_state("zoneout", layer.zoneout, cell.states)
     hidden_sizes = one_per_layer("hidden_size", layer.hidden_size, num_layers)
     dilations = one_per_layer("dilation", layer.dilation, num_layers)
@@ -74,6 +78,7 @@ def make_stack(layer: RecurrentModule, kernel: tuple[int, ...]) -> Stack:
             raise ArgumentError("proj_size does not fit a convolutional layer; leave it out")
     output_sizes = [layer.proj_size or hidden for hidden in hidden_sizes]
     asked = {name: getattr(layer, name) for name in _MAY_NOT_FIT}
+    asked["connectivity"] = connectivity if connectivity < 1 else None
     asked["zoneout"] = any(zoneout[1:]) and layer.zoneout  # the output alone may always be kept
     refuse_misfits(cell, asked, hidden_sizes=hidden_sizes, output_sizes=output_sizes)
     tell_of_idle({name: getattr(layer, name) for name in ("dropout", "residual")}, num_layers)
@@ -90,6 +95,7 @@ def make_stack(layer: RecurrentModule, kernel: tuple[int, ...]) -> Stack:
             kernel=kernel,
             layer_norm=layer.layer_norm,
             weight_norm=layer.weight_norm,
+            connected=max(1, round(connectivity * output_sizes[index])) if connectivity < 1 else 0,
             learn_initial_state=layer.learn_initial_state,
         )
         for index in range(num_layers)

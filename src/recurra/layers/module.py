@@ -16,6 +16,7 @@ from recurra.layers.building import make_stack
 from recurra.layers.initialising import initialise
 from recurra.layers.noise import Noise, draw_mask
 from recurra.layers.options import Initializer
+from recurra.layers.parameters import Recurrence, only_connected
 from recurra.layers.states import StateLayout
 
 __all__ = ["RecurrentModule"]
@@ -44,6 +45,7 @@ _FIXED = (
     "bidirectional",
     "layer_norm",
     "weight_norm",
+    "connectivity",
     "learn_initial_state",
     "proj_size",
     "dilation",
@@ -74,6 +76,7 @@ class RecurrentModule(nn.Module):
         zoneout: float | Mapping[str, float] = 0.0,
         layer_norm: bool = False,
         weight_norm: bool = False,
+        connectivity: float = 1.0,
         residual: bool = False,
         learn_initial_state: bool = False,
         forget_bias: float | None = None,
@@ -92,6 +95,7 @@ class RecurrentModule(nn.Module):
         self.input_dropout, self.recurrent_dropout = input_dropout, recurrent_dropout
         self.weight_dropout, self.zoneout = weight_dropout, zoneout
         self.layer_norm, self.weight_norm, self.residual = layer_norm, weight_norm, residual
+        self.connectivity = connectivity
         self.learn_initial_state, self.forget_bias, self.initializer = learn_initial_state, forget_bias, initializer
         self.proj_size, self.dilation, self.checkpoint, self.seed = proj_size, dilation, checkpoint, seed
         check_dtype(dtype)
@@ -106,6 +110,10 @@ class RecurrentModule(nn.Module):
         for recurrence in recurrences:
             for name, shape, _ in recurrence.shapes():
                 self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            if recurrence.connected:
+                shape = (recurrence.recurrent_shape()[0], recurrence.connected)
+                empty = torch.empty(shape, device=device, dtype=torch.int64)
+                self.register_buffer(recurrence.named("connections_hh"), empty)
         self.reset_parameters()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -146,13 +154,25 @@ class RecurrentModule(nn.Module):
             for recurrence in self._stack.recurrences
             for name, _, role in recurrence.shapes()
         ]
+        generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
         initialise(
             self.cell,
             parameters,
             initializer=self.initializer,
             forget_bias=self.forget_bias,
-            generator=None if self.seed is None else torch.Generator().manual_seed(self.seed),
+            generator=generator,
         )
+        for recurrence in self._stack.recurrences:
+            if recurrence.connected:
+                self._connect(recurrence, generator)
+
+    @torch.no_grad()
+    def _connect(self, recurrence: Recurrence, generator: torch.Generator | None) -> None:
+        """Draw which recurrent weights there are, and set the others to 0."""
+        connections, weight = (getattr(self, recurrence.named(name)) for name in ("connections_hh", "weight_hh"))
+        if not weight.is_meta:
+            connections.copy_(recurrence.draw_connections(generator))
+            weight.copy_(only_connected(weight, connections))
 
     def initial_state(self, batch: int | None = None, *, space: tuple[int, ...] = ()) -> State:
         """What a sequence begins with, zeros or what was learned: (layers*directions, batch, hidden), without batch if

@@ -26,6 +26,7 @@ class RecurrentOptions(TypedDict, total=False):
     zoneout: float | Mapping[str, float]
     layer_norm: bool
     weight_norm: bool
+    connectivity: float
     residual: bool
     learn_initial_state: bool
     forget_bias: float | None
@@ -60,6 +61,8 @@ def refuse_misfits(
         _refuse("recurrent_dropout", asked["recurrent_dropout"], cell, "it has no recurrent product to thin out")
     if asked["weight_dropout"] and not cell.recurrent_gates:
         _refuse("weight_dropout", asked["weight_dropout"], cell, "it has no recurrent weights")
+    if asked["connectivity"] and not cell.recurrent_gates:
+        _refuse("connectivity", asked["connectivity"], cell, "it has no recurrent weights")
     if asked["forget_bias"] is not None:
         if cell.forget_gate is None:
             _refuse("forget_bias", asked["forget_bias"], cell, "it has no gate that keeps what is remembered")

@@ -11,7 +11,7 @@ from recurra.cells import Cell, State
 from recurra.engines import Weights
 from recurra.layers.initialising import Role
 
-__all__ = ["Recurrence"]
+__all__ = ["Recurrence", "only_connected"]
 
 
 class Recurrence(NamedTuple):
@@ -28,6 +28,8 @@ class Recurrence(NamedTuple):
     """Of the convolutions; () where projections are products."""
     layer_norm: bool
     weight_norm: bool
+    connected: int
+    """Outputs that each row of weight_hh reads; 0: all."""
     learn_initial_state: bool
 
     def named(self, name: str) -> str:
@@ -68,6 +70,12 @@ class Recurrence(NamedTuple):
             found += [(f"initial_{state}", (width,), "initial", state) for state, width in widths]
         return [(self.named(name), shape, Role(kind, hidden, of)) for name, shape, kind, of in found]
 
+    def draw_connections(self, generator: torch.Generator | None) -> Tensor:
+        """Which outputs each row of weight_hh reads, in rising order: so many for each, all equally likely."""
+        rows, output = self.recurrent_shape()
+        drawn = torch.rand(rows, output, generator=generator).argsort(1)[:, : self.connected]
+        return drawn.sort(1).values
+
     def kernel_names(self) -> tuple[str | None, ...]:
         """The parameters that every kernel takes, in its order: weight_ih, weight_hh, bias_ih, bias_hh, weight_hr; None
         for what there is not."""
@@ -86,6 +94,9 @@ class Recurrence(NamedTuple):
         weight_ih, weight_hh = self._get(module, "weight_ih"), None
         if self.cell.recurrent_gates:
             weight_hh = self._get(module, "weight_hh")
+        connections = self._get(module, "connections_hh") if self.connected else None
+        if weight_hh is not None and connections is not None:
+            weight_hh = only_connected(weight_hh, connections)
         if self.weight_norm:
             weight_ih = _with_row_norms(weight_ih, self._get(module, "magnitude_ih"))
             if weight_hh is not None:
@@ -102,6 +113,7 @@ class Recurrence(NamedTuple):
             tuple(self._get(module, vector) for vector in self.cell.vectors),
             self._get(module, "gain_ih") if self.layer_norm else None,
             self._get(module, "gain_hh") if self.layer_norm and again else None,
+            connections,
         )
 
     def initial(self, module: nn.Module, like: State) -> State:
@@ -117,6 +129,11 @@ class Recurrence(NamedTuple):
     def _get(self, module: nn.Module, name: str) -> Tensor:
         tensor: Tensor = getattr(module, self.named(name))
         return tensor
+
+
+def only_connected(weight: Tensor, connections: Tensor) -> Tensor:
+    """The weights with 0 for those of outputs that their row does not read."""
+    return torch.zeros_like(weight).scatter(1, connections, weight.gather(1, connections))
 
 
 def _with_row_norms(weight: Tensor, magnitude: Tensor) -> Tensor:

@@ -50,6 +50,9 @@ class Recurrent(RecurrentModule):
     layer_norm: normalise each gate's two projections over its units, gain * (W x - mean) / deviation + b (after Ba et
         al. 2016, who take all gates together, and the memory c too). The gains are the parameters gain_ih and gain_hh.
     weight_norm: learn length and direction of each row of weight_ih and weight_hh apart (Salimans & Kingma 2016).
+    connectivity: share of the recurrent weights that there are, as many for each unit of a gate; the others are 0 for
+        good. Which ones is drawn with the initial values and kept in the buffer connections_hh. A few of many weights
+        are as fast as a layer with so few (reservoirs: Jaeger 2001; trained: Narang et al. 2017).
     residual: add a layer's input to its output, from the second layer on.
     learn_initial_state: begin with learned values, one per unit, and not with zeros.
     forget_bias: initial bias of the gate that keeps the memory; 1 holds on to it at first (Jozefowicz et al. 2015).
@@ -185,8 +188,11 @@ class Recurrent(RecurrentModule):
         lines = []
         for recurrence in self._stack.recurrences[:: self.num_directions]:
             costs = tape(choice.engine, self.cell, asked, recurrence.hidden_size, self._any_weight().dtype)
+            few = f"; {recurrence.connected} of {recurrence.output_size} outputs read" if recurrence.connected else ""
             kept = f"; training keeps {costs * self.num_directions:,} bytes a step and row" if costs is not None else ""
-            lines.append(f"layer {recurrence.layer}: {self.cell.name}{both} by {choice.engine} ({choice.why}{kept})")
+            lines.append(
+                f"layer {recurrence.layer}: {self.cell.name}{both} by {choice.engine} ({choice.why}{kept}{few})"
+            )
         return "\n".join(lines)
 
     def stream(self, batch: int | None = None, state: Any = None) -> Stream:

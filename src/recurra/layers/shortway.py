@@ -29,7 +29,7 @@ class ShortWay:
         self.layer, self._parameters = layer, layer._parameters
         self._recurrences = layer._stack.recurrences
         self._noisy = any((layer.dropout, layer.recurrent_dropout, layer.input_dropout, layer.weight_dropout))
-        options = (layer._kernel, layer.layer_norm, layer.weight_norm, layer.residual)
+        options = (layer._kernel, layer.layer_norm, layer.weight_norm, layer.residual, layer.connectivity != 1)
         self._plain = not any(options) and max(layer._stack.dilations) == 1 and layer._layout.stacked
         self._make: Any = type(layer.cell.by_state(layer.cell.states))
 

@@ -4,8 +4,8 @@
  * output before. What can wait is done for a block of steps at once: the gradients of x, of weights and of biases. */
 
 #define BACKWARD_BUFFERS(X)                                                                  \
-    X(input_bands, X_COUNT ? c->block * up(c->input, BAND) : 0)                              \
-    X(output_bands, U_COUNT ? c->block * up(c->output, BAND) : 0)                            \
+    X(input_bands, X_COUNT && c->dweight_input ? c->block * up(c->input, BAND) : 0)          \
+    X(output_bands, U_COUNT && c->dweight_recurrent ? c->block * up(c->output, BAND) : 0)    \
     X(operand_bands, OPERANDS * c->block * up(c->hidden, BAND))                              \
     X(shown_bands, PROJECTED ? c->block * up(c->output, BAND) : 0)                           \
     X(operands, OPERANDS * s->rows * units)                                                  \
@@ -20,8 +20,8 @@
     X(dfull, PROJECTED ? s->rows * units : 0)                                                \
     X(dinputs, c->dx ? c->block * up(c->input, LANES) : 0)                                   \
     X(nothing, wide)                                                                         \
-    X(dweight_input, X_COUNT * units * c->input)                                             \
-    X(dweight_recurrent, U_COUNT * units * c->output)                                        \
+    X(dweight_input, c->dweight_input ? X_COUNT * units * c->input : 0)                      \
+    X(dweight_recurrent, c->dweight_recurrent ? U_COUNT * units * c->output : 0)             \
     X(dweight_further, FURTHER_COLUMNS * units * c->hidden)                                  \
     X(dbias, COLUMNS * units)                                                                \
     X(dvectors, VECTORS * units)                                                             \
@@ -41,7 +41,9 @@ static BackwardBuffers take_backward(const Call *c, const Slab *s, Arena *arena)
 
 #define BACKWARD_WEIGHTS(X)                                                                                \
     X(input, c->dx ? X_COUNT * tiles * TILE * panels_of(c->input) * PANEL * LANES : 0)                     \
-    X(recurrent, U_COUNT * tiles * TILE * panels_of(c->output) * PANEL * LANES)                            \
+    X(recurrent, c->connected ? up(c->output, LANES) * c->most_read                                        \
+                              : U_COUNT * tiles * TILE * panels_of(c->output) * PANEL * LANES)             \
+    X(places, c->connected ? up(c->output, LANES) * c->most_read : 0)                                      \
     X(further, FURTHER_COLUMNS * tiles * TILE * panels_of(c->hidden) * PANEL * LANES)                      \
     X(projection, PROJECTED ? c->output * panels_of(c->hidden) * PANEL * LANES : 0)                        \
     X(vectors, VECTORS * tiles * TILE)
@@ -63,7 +65,8 @@ INLINE real *further_back(const Call *c, real *packed, int operand) {
 
 static void pack_backward_tile(const Call *c, long tile, const BackwardWeights *w) {
     if (c->dx && X_COUNT) pack_backward(c, c->weight_input, INPUT_GATE, 0, X_COUNT, c->input, tile, w->input);
-    if (U_COUNT) pack_backward(c, c->weight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, w->recurrent);
+    if (U_COUNT && !c->connected)
+        pack_backward(c, c->weight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, w->recurrent);
     for (int operand = 0; operand < OPERANDS; operand++)
         pack_backward(c, c->weight_recurrent, RECURRENT_GATE, OPERAND_FIRST[operand], OPERAND_COUNT[operand], c->hidden, tile,
                       further_back(c, w->further, operand));
@@ -133,9 +136,10 @@ static void add_projection(const Call *c, const BackwardBuffers *b, long rows) {
 static void finish_block(const Call *c, const Slab *s, const BackwardWeights *w, const BackwardBuffers *b, long begin, long end,
                          long rows) {
     const long units = tiles_of(c) * TILE, apart = up(c->input, LANES);
-    if (X_COUNT) add_products(c, b->input_bands, c->input, b->gradients, 0, X_COUNT, rows, b->dweight_input);
-    if (U_COUNT) add_products(c, b->output_bands, c->output, b->gradients, U_FIRST, U_COUNT, rows, b->dweight_recurrent);
-    for (int operand = 0; operand < OPERANDS; operand++)
+    if (X_COUNT && c->dweight_input) add_products(c, b->input_bands, c->input, b->gradients, 0, X_COUNT, rows, b->dweight_input);
+    if (U_COUNT && c->dweight_recurrent)
+        add_products(c, b->output_bands, c->output, b->gradients, U_FIRST, U_COUNT, rows, b->dweight_recurrent);
+    for (int operand = 0; operand < OPERANDS && c->dweight_recurrent; operand++)
         add_products(c, b->operand_bands + operand * c->block * up(c->hidden, BAND), c->hidden, b->gradients,
                      OPERAND_FIRST[operand], OPERAND_COUNT[operand], rows,
                      b->dweight_further + (OPERAND_FIRST[operand] - FIRST_COLUMNS) * units * c->hidden);
@@ -217,12 +221,12 @@ static void step_backward(Step *s, const BackwardWeights *w, const BackwardBuffe
     begin_gradients(s);
     for (long row = 0; row < s->rows; row++) {
         const real *x = c->x + s->t * c->x_time + place(c, s->slab, row) * c->x_batch, *output = s->before[row];
-        if (X_COUNT) into_bands(b->input_bands, c->block, done + row, x, c->input);
+        if (X_COUNT && c->dweight_input) into_bands(b->input_bands, c->block, done + row, x, c->input);
 #if THINNED
         for (long k = 0; k < c->output; k++) b->thinned[k] = output[k] * b->thin[row * s->width + k];
         output = b->thinned;
 #endif
-        if (U_COUNT) into_bands(b->output_bands, c->block, done + row, output, c->output);
+        if (U_COUNT && c->dweight_recurrent) into_bands(b->output_bands, c->block, done + row, output, c->output);
     }
     if (PROJECTED) project_back(s, w, b, done);
     for (int stage = 0; stage < BACK_STAGES; stage++) {
@@ -242,8 +246,12 @@ static void step_backward(Step *s, const BackwardWeights *w, const BackwardBuffe
                        b->operands + (operand * s->slab->rows + row) * units, c->hidden);
     if (U_COUNT) {
         real *out = THINNED ? b->thinned : s->next;
-        multiply_back(c, s->gradients, U_FIRST, U_COUNT, w->recurrent, c->output, turns(s), THINNED ? NULL : s->next, out,
-                      s->width, s->rows);
+        if (c->connected) {
+            if (THINNED) memset(out, 0, (size_t)(s->rows * s->width) * sizeof(real));
+            multiply_sparse_back(c, w->recurrent, (const whole *)w->places, s->gradients, out, s->width, s->rows);
+        } else
+            multiply_back(c, s->gradients, U_FIRST, U_COUNT, w->recurrent, c->output, turns(s), THINNED ? NULL : s->next, out,
+                          s->width, s->rows);
         if (THINNED)
             for (long at = 0; at < s->rows * s->width; at += LANES)
                 store(s->next + at, load(s->next + at) + load(out + at) * load(b->thin + at));
@@ -297,9 +305,12 @@ INLINE void add_slab(real *to, const real *from, long begin, long count) {
 static void collect_tile(const Call *c, const BackwardBuffers *b, long tile) {
     const long units = tiles_of(c) * TILE;
     for (long slab = 1; slab < c->slabs; slab++) {
-        add_slab(b->dweight_input, b[slab].dweight_input, tile * c->input * X_COUNT * TILE, c->input * X_COUNT * TILE);
-        add_slab(b->dweight_recurrent, b[slab].dweight_recurrent, tile * c->output * U_COUNT * TILE, c->output * U_COUNT * TILE);
-        for (int operand = 0; operand < OPERANDS; operand++) {
+        if (c->dweight_input)
+            add_slab(b->dweight_input, b[slab].dweight_input, tile * c->input * X_COUNT * TILE, c->input * X_COUNT * TILE);
+        if (c->dweight_recurrent)
+            add_slab(b->dweight_recurrent, b[slab].dweight_recurrent, tile * c->output * U_COUNT * TILE,
+                     c->output * U_COUNT * TILE);
+        for (int operand = 0; operand < OPERANDS && c->dweight_recurrent; operand++) {
             const long size = c->hidden * OPERAND_COUNT[operand] * TILE;
             const long begin = (OPERAND_FIRST[operand] - FIRST_COLUMNS) * units * c->hidden + tile * size;
             add_slab(b->dweight_further, b[slab].dweight_further, begin, size);
@@ -309,9 +320,10 @@ static void collect_tile(const Call *c, const BackwardBuffers *b, long tile) {
             add_slab(b->dvectors, b[slab].dvectors, vector * units + tile * TILE, TILE);
     }
     const long filled = c->hidden - tile * TILE < TILE ? c->hidden - tile * TILE : TILE;
-    if (X_COUNT) unpack(c, b->dweight_input, INPUT_GATE, 0, X_COUNT, c->input, tile, c->dweight_input);
-    if (U_COUNT) unpack(c, b->dweight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, c->dweight_recurrent);
-    for (int operand = 0; operand < OPERANDS; operand++)
+    if (X_COUNT && c->dweight_input) unpack(c, b->dweight_input, INPUT_GATE, 0, X_COUNT, c->input, tile, c->dweight_input);
+    if (U_COUNT && c->dweight_recurrent)
+        unpack(c, b->dweight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, c->dweight_recurrent);
+    for (int operand = 0; operand < OPERANDS && c->dweight_recurrent; operand++)
         unpack(c, b->dweight_further + (OPERAND_FIRST[operand] - FIRST_COLUMNS) * units * c->hidden, RECURRENT_GATE,
                OPERAND_FIRST[operand], OPERAND_COUNT[operand], c->hidden, tile, c->dweight_recurrent);
     for (int column = 0; column < COLUMNS; column++) {
@@ -351,6 +363,12 @@ EXPORT int recurra_backward(const Call *given) {
     Call own = *given;
     own.slabs = (int64_t)given->tape[tape_size(given) - 1];
     own.block = own.block > up(own.batch, own.slabs) / own.slabs ? own.block : up(own.batch, own.slabs) / own.slabs;
+    int64_t *counts = NULL;
+    if (U_COUNT && own.connected) {
+        counts = calloc((size_t)own.output, sizeof(int64_t));
+        if (!counts) return -1;
+        own.most_read = most_read(&own, counts);
+    }
     const Call *c = &own;
     Arena arena = {0};
     BackwardBuffers buffers[c->slabs];
@@ -361,9 +379,13 @@ EXPORT int recurra_backward(const Call *given) {
             buffers[slab] = take_backward(c, &s, &arena);
         }
         if (counting) {
-            if (allocate(&arena)) return -1;
+            if (allocate(&arena)) {
+                free(counts);
+                return -1;
+            }
             continue;
         }
+        if (counts) pack_sparse_back(c, counts, weights.recurrent, (whole *)weights.places);
         if (c->dx) ask_for_large_pages(c->dx, (size_t)(c->time * c->batch * c->input) * sizeof(real));
         pack_vectors(c, weights.vectors);
         if (PROJECTED) pack_projection_back(c, weights.projection);
@@ -375,5 +397,6 @@ EXPORT int recurra_backward(const Call *given) {
         if (PROJECTED) collect_projection(c, buffers);
     }
     free(arena.base);
+    free(counts);
     return 0;
 }

@@ -37,7 +37,8 @@ static ForwardBuffers take_forward(const Call *c, const Slab *s, Arena *arena) {
 /* Packed once for all slabs. */
 #define FORWARD_WEIGHTS(X)                                                       \
     X(input, X_COUNT * tiles * c->input * TILE)                                  \
-    X(recurrent, U_COUNT * tiles * c->output * TILE)                             \
+    X(recurrent, U_COUNT * tiles * TILE * (c->connected ? c->connected : c->output)) \
+    X(places, U_COUNT * tiles * TILE * c->connected)                             \
     X(further, FURTHER_COLUMNS * tiles * c->hidden * TILE)                       \
     X(bias, COLUMNS * tiles * TILE)                                              \
     X(projection, PROJECTED ? panels_of(c->output) * PANEL * LANES * c->hidden : 0) \
@@ -76,7 +77,8 @@ static void pack_bias(const Call *c, long tile, real *to) {
 /* One tile's share of all that forward packs. */
 static void pack_forward_tile(const Call *c, long tile, const ForwardWeights *w) {
     pack_forward(c, c->weight_input, INPUT_GATE, 0, X_COUNT, c->input, tile, w->input);
-    if (U_COUNT) pack_forward(c, c->weight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, w->recurrent);
+    if (U_COUNT && c->connected) pack_sparse(c, tile, w->recurrent, (whole *)w->places);
+    else if (U_COUNT) pack_forward(c, c->weight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, w->recurrent);
     for (int operand = 0; operand < OPERANDS; operand++)
         pack_forward(c, c->weight_recurrent, RECURRENT_GATE, OPERAND_FIRST[operand], OPERAND_COUNT[operand], c->hidden, tile,
                      w->further + (OPERAND_FIRST[operand] - FIRST_COLUMNS) * tiles_of(c) * c->hidden * TILE);
@@ -166,13 +168,23 @@ static void project(const Step *s, const ForwardWeights *w) {
         copy_row(c->y + (s->t * c->batch + place(c, s->slab, row)) * c->output, s->next + row * s->width, c->output);
 }
 
+/* The first columns of one tile as far as the output before makes them. */
+static void add_outputs(const Step *s, const ForwardWeights *w, const real *output, long tile, real *pre) {
+    const Call *c = s->call;
+    if (c->connected)
+        multiply_sparse(c, w->recurrent, (const whole *)w->places, tile, output, s->width, pre, FIRST_COLUMNS * TILE, s->rows);
+    else
+        multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, turns(s), pre, FIRST_COLUMNS * TILE, pre,
+                         FIRST_COLUMNS * TILE, s->rows);
+}
+
 /* The first columns of one tile, from x and the output before. */
 static void add_both(const Step *s, const ForwardWeights *w, const real *output, long tile) {
     const Call *c = s->call;
     const real *bias = w->bias + tile * COLUMNS * TILE;
     real *pre = s->pre + tile * s->tile_rows * FIRST_COLUMNS * TILE;
 #if FUSED_WIDTH
-    if (c->input + c->output <= DEPTH) {
+    if (!c->connected && c->input + c->output <= DEPTH) {
         const Fused f = {.x = s->x, .x_panel = w->input + tile * c->input * X_COUNT * TILE, .x_row = s->x_row,
                          .x_depth = c->input, .x_step = X_COUNT * TILE, .u = output,
                          .u_panel = w->recurrent + tile * c->output * U_COUNT * TILE, .u_row = s->width,
@@ -183,10 +195,7 @@ static void add_both(const Step *s, const ForwardWeights *w, const real *output,
     }
 #endif
     add_inputs(c, w, s->x, s->x_row, bias, pre, tile, s->rows);
-    pre += U_FIRST * TILE;
-    if (U_COUNT)
-        multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, turns(s), pre,
-                         FIRST_COLUMNS * TILE, pre, FIRST_COLUMNS * TILE, s->rows);
+    if (U_COUNT) add_outputs(s, w, output, tile, pre + U_FIRST * TILE);
 }
 
 static void step_forward(Step *s, const ForwardWeights *w, const ForwardBuffers *b) {
@@ -203,9 +212,7 @@ static void step_forward(Step *s, const ForwardWeights *w, const ForwardBuffers 
         const long tile = in_turn(at, tiles, turns(s));
         real *pre = s->pre + (tile * s->tile_rows * FIRST_COLUMNS + U_FIRST) * TILE;
         if (s->x) add_both(s, w, output, tile);
-        else if (U_COUNT)
-            multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, turns(s), pre,
-                             FIRST_COLUMNS * TILE, pre, FIRST_COLUMNS * TILE, s->rows);
+        else if (U_COUNT) add_outputs(s, w, output, tile, pre);
         if (!LAYER_NORM) FORWARD[0](s, tile);
     }
 #if LAYER_NORM

@@ -24,8 +24,11 @@ enum { ROOM = 64 / sizeof(real) }; /* between rows that are read across: without
 typedef struct {
     int64_t time, batch, input, hidden, output, reverse, slabs, block;
     int64_t x_time, x_batch; /* strides of x */
+    int64_t connected;       /* outputs that each row of the recurrent weights reads; 0: all */
+    int64_t most_read;       /* rows that read the output that most of them read: found on the way back */
     const real *x;           /* time batch input */
     const real *weight_input, *weight_recurrent, *bias_input, *bias_recurrent; /* torch's layout */
+    const int64_t *connections;      /* recurrent row, connected: which outputs; the weights of others are 0 */
     const real *projection;          /* output hidden */
     const real *const *vectors;      /* each: hidden */
     const int64_t *order, *lengths;  /* rows by falling length, and their lengths in that order */
