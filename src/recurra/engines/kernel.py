@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recurra.compiler.library import FIELDS, Library, get_library, parts_for, tile_for
 from recurra.compiler.program import Program
+from recurra.engines.memory import take
 from recurra.errors import ArgumentError
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
 _BLOCK = 128  # rows of a block of steps, if so many find room in
 _CACHE = 1 << 20  # bytes of a processor's cache
 _FEW = 16  # rows of one step
-_WORTHWHILE = 1 << 21  # multiplications below which a second thread costs more than it brings
+_WORTHWHILE = 1 << 20  # multiplications below which a second thread costs more than it brings
 
 
 class Inputs(NamedTuple):
@@ -102,7 +103,7 @@ def compute(
     time, batch, _ = x.shape
     y = x.new_empty(time, batch, inputs.start[0].shape[1])
     last = [torch.empty_like(part) for part in inputs.start]
-    tape = x.new_empty(time * batch * plan.tape + 1) if keep else None
+    tape = take(time * batch * plan.tape + 1, x.dtype) if keep else None
     frame = Frame(plan, inputs, reverse)
     frame.set("y", y)
     frame.set("tape", tape)
