@@ -46,6 +46,16 @@ def test_the_long_sequence_of_the_layers_guide_is_learnt(layers_guide):
     assert errors.mean() < 0.3  # a network that learnt nothing errs by 0.64
 
 
+def test_the_code_of_the_reservoirs_page_runs(capsys):
+    page = (DOCS / "reservoirs.md").read_text()
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, found)  # noqa: S102 - our own page
+    valid, forgotten = map(int, capsys.readouterr().out.split())
+    assert valid > 100
+    assert 50 < forgotten < 1999
+
+
 def test_the_refusal_of_the_layers_guide_is_the_one_that_comes():
     with pytest.raises(ArgumentError) as caught:
         Recurrent("mingru", 3, 8, recurrent_dropout=0.1)

@@ -278,6 +278,15 @@ def _is_step(inputs: Inputs, keep: bool) -> bool:
     return time == 1 and batch <= _FEW and not keep and inputs.lengths is None and inputs.resets is None
 
 
+def _connected(plan: Plan, inputs: Inputs, block: int) -> int:
+    """Outputs that the kernel looks for one by one, for each row of the recurrent weights; 0: it multiplies all."""
+    connections, (batch, output) = inputs.connections, inputs.start[0].shape
+    reach = (plan.hidden + _BLOCK) * plan.columns * block  # of gradients, which are found by 32 bits
+    if connections is None or reach >= 2**31 or not _are_few(connections, batch, output, inputs.x.element_size()):
+        return 0
+    return connections.shape[1]
+
+
 def _are_few(connections: Tensor, batch: int, output: int, itemsize: int) -> bool:
     """Whether it is faster to look for the outputs that are read, one by one, than to multiply all, most of them by 0.
 
@@ -304,8 +313,7 @@ class Frame:
             work = time * batch * plan.columns * plan.hidden * (features + output)
             slabs = max(1, min(threads, batch, work // _WORTHWHILE))
         block = max(-(-batch // slabs), plan.block, 1)
-        few = inputs.connections is not None and _are_few(inputs.connections, batch, output, x.element_size())
-        connected = inputs.connections.shape[1] if few and inputs.connections is not None else 0
+        connected = _connected(plan, inputs, block)
         sizes = (time, batch, features, plan.hidden, output, int(reverse), slabs, block, *x.stride()[:2], connected, 0)
         self._library = plan.library
         self._values = values = [*sizes, *_NOWHERE]

@@ -73,7 +73,7 @@ class Recurrence(NamedTuple):
     def draw_connections(self, generator: torch.Generator | None) -> Tensor:
         """Which outputs each row of weight_hh reads, in rising order: so many for each, all equally likely."""
         rows, output = self.recurrent_shape()
-        drawn = torch.rand(rows, output, generator=generator).argsort(1)[:, : self.connected]
+        drawn = torch.rand(rows, output, generator=generator).topk(self.connected, 1, sorted=False).indices
         return drawn.sort(1).values
 
     def kernel_names(self) -> tuple[str | None, ...]:

@@ -248,7 +248,7 @@ static void step_backward(Step *s, const BackwardWeights *w, const BackwardBuffe
         real *out = THINNED ? b->thinned : s->next;
         if (c->connected) {
             if (THINNED) memset(out, 0, (size_t)(s->rows * s->width) * sizeof(real));
-            multiply_sparse_back(c, w->recurrent, (const whole *)w->places, s->gradients, out, s->width, s->rows);
+            multiply_sparse_back(c, w->recurrent, (const spot *)w->places, s->gradients, out, s->width, s->rows);
         } else
             multiply_back(c, s->gradients, U_FIRST, U_COUNT, w->recurrent, c->output, turns(s), THINNED ? NULL : s->next, out,
                           s->width, s->rows);
@@ -385,7 +385,7 @@ EXPORT int recurra_backward(const Call *given) {
             }
             continue;
         }
-        if (counts) pack_sparse_back(c, counts, weights.recurrent, (whole *)weights.places);
+        if (counts) pack_sparse_back(c, counts, weights.recurrent, (spot *)weights.places);
         if (c->dx) ask_for_large_pages(c->dx, (size_t)(c->time * c->batch * c->input) * sizeof(real));
         pack_vectors(c, weights.vectors);
         if (PROJECTED) pack_projection_back(c, weights.projection);

@@ -77,7 +77,7 @@ static void pack_bias(const Call *c, long tile, real *to) {
 /* One tile's share of all that forward packs. */
 static void pack_forward_tile(const Call *c, long tile, const ForwardWeights *w) {
     pack_forward(c, c->weight_input, INPUT_GATE, 0, X_COUNT, c->input, tile, w->input);
-    if (U_COUNT && c->connected) pack_sparse(c, tile, w->recurrent, (whole *)w->places);
+    if (U_COUNT && c->connected) pack_sparse(c, tile, w->recurrent, (spot *)w->places);
     else if (U_COUNT) pack_forward(c, c->weight_recurrent, RECURRENT_GATE, U_FIRST, U_COUNT, c->output, tile, w->recurrent);
     for (int operand = 0; operand < OPERANDS; operand++)
         pack_forward(c, c->weight_recurrent, RECURRENT_GATE, OPERAND_FIRST[operand], OPERAND_COUNT[operand], c->hidden, tile,
@@ -172,7 +172,7 @@ static void project(const Step *s, const ForwardWeights *w) {
 static void add_outputs(const Step *s, const ForwardWeights *w, const real *output, long tile, real *pre) {
     const Call *c = s->call;
     if (c->connected)
-        multiply_sparse(c, w->recurrent, (const whole *)w->places, tile, output, s->width, pre, FIRST_COLUMNS * TILE, s->rows);
+        multiply_sparse(c, w->recurrent, (const spot *)w->places, tile, output, s->width, pre, FIRST_COLUMNS * TILE, s->rows);
     else
         multiply_columns(output, s->width, c->output, w->recurrent, U_COUNT, tile, turns(s), pre, FIRST_COLUMNS * TILE, pre,
                          FIRST_COLUMNS * TILE, s->rows);
