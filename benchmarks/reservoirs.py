@@ -1,4 +1,4 @@
-"""Reservoirs beside reservoirpy's: errors and fit times with the same hyperparameters, errors and loops after our search.
+"""Reservoirs beside reservoirpy's: errors and times of fits with the same hyperparameters, and errors after our search.
 
 Three series of known equations. The first 6,000 steps are learned from, the next 2,000 searched on, the last 2,000
 measured once. Fits alternate with reservoirpy's in one process. Usage: python reservoirs.py (pip install reservoirpy)

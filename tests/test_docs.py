@@ -46,6 +46,16 @@ def test_the_long_sequence_of_the_layers_guide_is_learnt(layers_guide):
     assert errors.mean() < 0.3  # a network that learnt nothing errs by 0.64
 
 
+def test_the_code_of_the_wavenet_page_runs(capsys):
+    page, found = (DOCS / "wavenet.md").read_text(), {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, found)  # noqa: S102 - our own page
+    assert capsys.readouterr().out == "46\n"
+    assert found["wave"].shape == (100,)
+    assert 4 < found["loss"] < 8  # of 256 classes, before any training
+    assert found["y"].shape == (50, 2, 16)
+
+
 def test_the_code_of_the_reservoirs_page_runs(capsys):
     page = (DOCS / "reservoirs.md").read_text()
     found = {}

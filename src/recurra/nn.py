@@ -4,6 +4,8 @@ from recurra.layers import (
     GRU,
     LSTM,
     RNN,
+    TCN,
+    CausalConvolution,
     ConvGRU,
     ConvLSTM,
     ConvRecurrent,
@@ -16,12 +18,17 @@ from recurra.layers import (
     RidgeReadout,
     RNNCell,
     SeriesStates,
+    WaveNet,
+    mu_law_decode,
+    mu_law_encode,
 )
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "TCN",
+    "CausalConvolution",
     "ConvGRU",
     "ConvLSTM",
     "ConvRecurrent",
@@ -34,4 +41,7 @@ __all__ = [
     "Reservoir",
     "RidgeReadout",
     "SeriesStates",
+    "WaveNet",
+    "mu_law_decode",
+    "mu_law_encode",
 ]
