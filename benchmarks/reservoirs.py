@@ -23,7 +23,14 @@ from recurra.models.echo_state import EchoStateNetwork, valid_steps
 from recurra.models.reservoir_search import search_reservoir
 
 STEPS, LEARNED, SEARCHED = 10_000, 6_000, 8_000
-HYPERPARAMETERS = {"leak": 0.3, "spectral_radius": 1.25, "input_scaling": 1.0, "ridge": 1e-8, "connectivity": 0.1}
+HYPERPARAMETERS = {
+    "leak": 0.3,
+    "spectral_radius": 1.25,
+    "input_scaling": 1.0,
+    "ridge": 1e-8,
+    "connectivity": 0.1,
+    "input_connectivity": 0.1,
+}
 SEEDS, TRIALS, LOOP = (0, 1, 2), 32, 1_000
 LYAPUNOV = {"mackey_glass": 1 / 0.006, "lorenz": 1 / (0.906 * 0.02)}  # steps of a Lyapunov time
 
@@ -57,7 +64,9 @@ def fit_theirs(x: np.ndarray, y: np.ndarray, units: int, seed: int) -> Callable[
 
     h = HYPERPARAMETERS
     options = {"lr": h["leak"], "sr": h["spectral_radius"], "input_scaling": h["input_scaling"]}
-    model = Theirs(units, **options, rc_connectivity=h["connectivity"], seed=seed) >> Ridge(ridge=h["ridge"])
+    model = Theirs(
+        units, **options, rc_connectivity=h["connectivity"], input_connectivity=h["input_connectivity"], seed=seed
+    ) >> Ridge(ridge=h["ridge"])
     model.fit(x, y, warmup=100)
     return model.run
 
@@ -72,6 +81,7 @@ def fit_ours(x: np.ndarray, y: np.ndarray, units: int, seed: int) -> tuple[EchoS
         spectral_radius=h["spectral_radius"],
         input_scaling=h["input_scaling"],
         connectivity=h["connectivity"],
+        input_connectivity=h["input_connectivity"],
         seed=seed,
         dtype=torch.float64,
     )

@@ -46,6 +46,17 @@ def test_the_long_sequence_of_the_layers_guide_is_learnt(layers_guide):
     assert errors.mean() < 0.3  # a network that learnt nothing errs by 0.64
 
 
+def test_the_code_of_the_shapes_page_runs(capsys):
+    page, found = (DOCS / "shapes.md").read_text(), {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, found)  # noqa: S102 - our own page
+    assert capsys.readouterr().out == "3 torch.Size([6, 3, 9])\n"
+    assert found["classes"].shape == (4,)
+    assert found["more"].shape == (20, 2)
+    assert found["answer"].shape == (450, 1)
+    assert (found["alignment"][:, 2, 2:] == 0).all()  # of the row with two steps
+
+
 def test_the_code_of_the_wavenet_page_runs(capsys):
     page, found = (DOCS / "wavenet.md").read_text(), {}
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.errors import ArgumentError
 
-__all__ = ["lengths_of_mask", "read_lengths"]
+__all__ = ["lengths_of_mask", "mask_of_lengths", "read_lengths"]
 
 
 def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
@@ -45,6 +45,23 @@ def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
                 f"mend the length, or pad x to at least that many steps"
             )
     return None if bool((read == time).all()) else read
+
+
+def mask_of_lengths(lengths: Any, *, shape: Sequence[int], batch_first: bool, device: torch.device) -> Tensor | None:
+    """The mask that lengths say: True where a row has a step; None if all rows are whole.
+
+    shape: (time, batch), (batch, time) if batch_first, or (time,) without a batch; the mask's own too.
+    Raises ArgumentError unless lengths are as many integers from 0 to time.
+    """
+    time = shape[1] if batch_first and len(shape) == 2 else shape[0]
+    batch = 1 if len(shape) == 1 else shape[0] if batch_first else shape[1]
+    read = read_lengths(lengths, batch=batch, time=time)
+    if read is None:
+        return None
+    mask = torch.arange(time, device=device).unsqueeze(1) < read.to(device)  # time batch
+    if len(shape) == 1:
+        return mask.squeeze(1)
+    return mask.T if batch_first else mask
 
 
 def lengths_of_mask(mask: Any, *, shape: tuple[int, ...], batch_first: bool) -> Tensor:
