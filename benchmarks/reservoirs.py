@@ -25,13 +25,13 @@ from recurra.models.reservoir_search import search_reservoir
 STEPS, LEARNED, SEARCHED = 10_000, 6_000, 8_000
 HYPERPARAMETERS = {
     "leak": 0.3,
-    "spectral_radius": 1.25,
+    "spectral_radius": 0.9,
     "input_scaling": 1.0,
     "ridge": 1e-8,
     "connectivity": 0.1,
     "input_connectivity": 0.1,
 }
-SEEDS, TRIALS, LOOP = (0, 1, 2), 32, 1_000
+SEEDS, TRIALS, LOOP = (0, 1, 2, 3, 4), 32, 1_000
 LYAPUNOV = {"mackey_glass": 1 / 0.006, "lorenz": 1 / (0.906 * 0.02)}  # steps of a Lyapunov time
 
 
@@ -82,6 +82,7 @@ def fit_ours(x: np.ndarray, y: np.ndarray, units: int, seed: int) -> tuple[EchoS
         input_scaling=h["input_scaling"],
         connectivity=h["connectivity"],
         input_connectivity=h["input_connectivity"],
+        input_weights="signs",  # as theirs are
         seed=seed,
         dtype=torch.float64,
     )

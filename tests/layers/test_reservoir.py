@@ -39,6 +39,12 @@ def test_input_weights_and_biases_are_within_their_scales():
     assert abs(float(layer.weight_ih_l0.mean())) < 0.05
 
 
+def test_input_weights_may_all_be_as_large():
+    weight = make_reservoir(hidden_size=500, input_scaling=0.5, input_weights="signs").layers[0].weight_ih_l0
+    assert (weight.abs() == 0.5).all()
+    assert 0.4 < float((weight > 0).double().mean()) < 0.6
+
+
 def test_layers_have_their_own_dynamics_and_all_are_read():
     reservoir = make_reservoir(num_layers=2, leak=(1.0, 0.1), spectral_radius=(0.5, 0.9))
     for layer, radius in zip(reservoir.layers, (0.5, 0.9), strict=True):
@@ -138,6 +144,7 @@ def test_explain_names_the_engine_of_each_layer():
         ({"connectivity": 0.0}, "connectivity is 0.0"),
         ({"input_connectivity": 2}, "connectivity is 2"),
         ({"activation": "step"}, "step"),
+        ({"input_weights": "normal"}, "input_weights is 'normal'"),
         ({"seed": -1}, "seed is -1"),
     ],
 )

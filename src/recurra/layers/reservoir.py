@@ -45,6 +45,7 @@ class Reservoir(nn.Module):
     bias_scaling: of b.
     connectivity: share of U that is there, as many for each unit; None: 10 for each.
     input_connectivity: share of W that is there.
+    input_weights: "uniform", within `input_scaling` of 0; or "signs", all as large and some negative.
     activation: g, "tanh", "relu", "sigmoid" or "linear".
     trainable: whether the weights may be trained after all; else they need no gradient, and get none.
     batch_first: x and y are (batch, time, feature) and not (time, batch, feature).
@@ -70,6 +71,7 @@ class Reservoir(nn.Module):
         bias_scaling: float = 0.0,
         connectivity: float | None = None,
         input_connectivity: float = 1.0,
+        input_weights: str = "uniform",
         activation: str = "tanh",
         trainable: bool = False,
         batch_first: bool = False,
@@ -82,7 +84,9 @@ class Reservoir(nn.Module):
         self.spectral_radius, self.leak, self.input_scaling = spectral_radius, leak, input_scaling
         self.bias_scaling, self.connectivity = bias_scaling, connectivity
         self.input_connectivity, self.activation, self.trainable = input_connectivity, activation, trainable
-        self.batch_first, self.seed = batch_first, seed
+        self.input_weights, self.batch_first, self.seed = input_weights, batch_first, seed
+        if input_weights not in ("uniform", "signs"):
+            raise ArgumentError(f"input_weights is {input_weights!r}; expected 'uniform' or 'signs'")
         check_count("hidden_size", hidden_size)
         check_count("num_layers", num_layers)
         check_seed(seed)
@@ -194,7 +198,8 @@ class Reservoir(nn.Module):
         if like.is_meta:
             return
         units, features = like.shape
-        into = _uniform(units, features, generator) * torch.tensor(scales, dtype=torch.float64)
+        into = _uniform(units, features, generator)
+        into = (into.sign() if self.input_weights == "signs" else into) * torch.tensor(scales, dtype=torch.float64)
         if self.input_connectivity < 1:
             into *= torch.rand(units, features, generator=generator) < self.input_connectivity
         like.copy_(into)
