@@ -10,6 +10,7 @@ from torch import nn
 
 from recurra.errors import ArgumentError, nearest
 from recurra.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
+from recurra.layers.inputs import Embedding
 from recurra.layers.local_attention import LocalAttention
 from recurra.layers.multihead import MultiHeadAttention
 
@@ -66,11 +67,11 @@ def check_head(head: nn.Module, hidden_size: int) -> None:
 
 def tie(target: nn.Module, head: nn.Module, hidden_size: int) -> None:
     """Let the head's only product have the weight of the target's only embedding."""
-    embeddings = [module for module in target.modules() if isinstance(module, nn.Embedding)]
+    embeddings = [module for module in target.modules() if isinstance(module, nn.Embedding | Embedding)]
     products = [module for module in head.modules() if isinstance(module, nn.Linear)]
     if len(embeddings) != 1 or len(products) != 1:
         raise ArgumentError(
-            f"tied is True; target has {len(embeddings)} nn.Embedding and head {len(products)} nn.Linear: one of each "
+            f"tied is True; target has {len(embeddings)} Embedding and head {len(products)} nn.Linear: one of each "
             f"can share a weight"
         )
     shapes = [tuple(part.weight.shape) for part in (embeddings[0], products[0])]
