@@ -19,6 +19,14 @@ from recurra.testing import check_cell, list_checks
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+def run_page(name):
+    """The names that a page's code defines."""
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL):
+        exec(block, found)  # noqa: S102 - our own page
+    return found
+
+
 @pytest.fixture
 def layers_guide(monkeypatch):
     """The names that the code of docs/layers.md defines, in a module, where pickle finds them."""
@@ -47,9 +55,7 @@ def test_the_long_sequence_of_the_layers_guide_is_learnt(layers_guide):
 
 
 def test_the_code_of_the_shapes_page_runs(capsys):
-    page, found = (DOCS / "shapes.md").read_text(), {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, found)  # noqa: S102 - our own page
+    found = run_page("shapes.md")
     assert capsys.readouterr().out == "3 torch.Size([6, 3, 9])\n"
     assert found["classes"].shape == (4,)
     assert found["more"].shape == (20, 2)
@@ -58,9 +64,7 @@ def test_the_code_of_the_shapes_page_runs(capsys):
 
 
 def test_the_code_of_the_wavenet_page_runs(capsys):
-    page, found = (DOCS / "wavenet.md").read_text(), {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, found)  # noqa: S102 - our own page
+    found = run_page("wavenet.md")
     assert capsys.readouterr().out == "46\n"
     assert found["wave"].shape == (100,)
     assert 4 < found["loss"] < 8  # of 256 classes, before any training
@@ -68,10 +72,7 @@ def test_the_code_of_the_wavenet_page_runs(capsys):
 
 
 def test_the_code_of_the_reservoirs_page_runs(capsys):
-    page = (DOCS / "reservoirs.md").read_text()
-    found = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, found)  # noqa: S102 - our own page
+    run_page("reservoirs.md")
     valid, forgotten = map(int, capsys.readouterr().out.split())
     assert valid > 100
     assert 50 < forgotten < 1999
