@@ -29,7 +29,7 @@ class CTC(Head):
 
     >>> head = CTC(4, 3, seed=0)
     >>> path = torch.tensor([0, 2, 2, 0, 2, 3])
-    >>> head.predict(nn.functional.one_hot(path, 4).float())
+    >>> head.predict(F.one_hot(path, 4).float())
     tensor([2, 2, 3])
     """
 
