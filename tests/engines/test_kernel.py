@@ -11,6 +11,7 @@ from recurra.compiler.processor import Processor
 from recurra.compiler.program import make_program
 from recurra.compiler.toolchain import find_compiler
 from recurra.engines import kernel
+from recurra.engines.inputs import Inputs
 from recurra.nn import Recurrent
 from recurra.testing import assert_within_rounding
 
@@ -199,7 +200,7 @@ def test_the_tape_is_as_long_as_the_kernel_says(name, dtype):
     program = make_program(cell, FORMS[name])
     for hidden in (1, 7, 33, 64):
         again = len(cell.recurrent_gates) * hidden
-        inputs = kernel.Inputs(
+        inputs = Inputs(
             torch.zeros(3, 5, 2, dtype=dtype),
             [torch.zeros(5, hidden, dtype=dtype) for _ in cell.states],
             torch.zeros(len(cell.gates) * hidden, 2, dtype=dtype),

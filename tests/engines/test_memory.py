@@ -88,6 +88,22 @@ def test_what_is_not_used_for_long_is_given_back():
     assert memory.idle == 4000
 
 
+def test_a_block_may_come_back_while_another_is_looked_for():
+    """As when garbage is collected in the middle of it, in the same thread."""
+    memory = make_memory()
+    held = [memory.take(100, torch.float32)]
+    done = threading.Event()
+
+    def work():
+        with memory._lock:
+            held.clear()
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert done.wait(10)
+    assert memory.idle == 400
+
+
 def test_threads_never_get_the_same_block():
     memory, wrong = make_memory(), []
 

@@ -8,8 +8,9 @@ import torch
 import recurra
 from recurra.compiler.program import make_program
 from recurra.compiler.toolchain import find_compiler
-from recurra.engines import Conditions, compiled
+from recurra.engines import Conditions
 from recurra.engines.operator import number_of
+from recurra.engines.task import Task, form_of
 from recurra.nn import Recurrent
 from recurra.testing import assert_within_rounding
 
@@ -27,8 +28,8 @@ def arguments(layer, conditions):
     start = layer.initial_state(3).map(lambda part: part[0].clone().requires_grad_())
     if conditions.resets is not None:
         conditions = conditions._replace(restart=start.map(lambda part: part.detach() + 1))
-    form = compiled.form_of(conditions, weights)
-    task = compiled.Task(layer.cell, form, conditions, False)
+    form = form_of(conditions, weights)
+    task = Task(layer.cell, form, conditions, False)
     inputs = task.inputs(task.flatten(weights, x, start))
     return (*inputs, number_of(make_program(layer.cell, form)), False, True)
 

@@ -5,6 +5,7 @@ import torch
 
 from recurra.cells import Cell, State, tanh
 from recurra.engines import Conditions, Weights, compiled, engine, native, reference, scan
+from recurra.engines.task import Task
 from recurra.errors import ArgumentError
 from recurra.nn import Recurrent
 
@@ -15,7 +16,7 @@ def test_the_reference_calls_no_kernel(monkeypatch):
 
     for module in (compiled, native, scan):
         monkeypatch.setattr(module, "run", refuse)
-    monkeypatch.setattr(compiled.Task, "__call__", refuse)
+    monkeypatch.setattr(Task, "__call__", refuse)
     for kernel in ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell"):
         monkeypatch.setattr(torch, kernel, refuse)
         monkeypatch.setattr(torch._VF, kernel, refuse)

@@ -5,7 +5,8 @@ import torch
 
 from recurra.cells import get_cell, list_cells
 from recurra.compiler.toolchain import find_compiler
-from recurra.engines import Conditions, Weights, compiled, kernel, reference
+from recurra.engines import Conditions, Weights, compiled, kernel, reference, task
+from recurra.engines.inputs import Wanted
 from recurra.errors import ArgumentError
 from recurra.testing import assert_within_rounding
 
@@ -109,13 +110,13 @@ def test_weights_that_are_fixed_cost_no_gradient(monkeypatch):
     weights = make_weights(cell, 5)
     asked = []
     taken = kernel.differentiate
-    monkeypatch.setattr(compiled, "differentiate", lambda *all, **named: asked.append(named) or taken(*all, **named))
+    monkeypatch.setattr(task, "differentiate", lambda *all, **named: asked.append(named) or taken(*all, **named))
     bias = weights.input_bias.requires_grad_()
     y, _ = compiled.run(cell, weights, draw(TIME, BATCH, FEATURES), cell.by_state([draw(BATCH, HIDDEN)]))
     found = torch.autograd.grad(y.sum(), bias)[0]
     y, _ = reference.run(cell, weights, draw(TIME, BATCH, FEATURES), cell.by_state([draw(BATCH, HIDDEN)]))
     assert_within_rounding(found, torch.autograd.grad(y.sum(), bias)[0], "bias")
-    assert asked[0]["wanted"] == kernel.Wanted(False, (False,), False, False)
+    assert asked[0]["wanted"] == Wanted(False, (False,), False, False)
 
 
 WRONG = {

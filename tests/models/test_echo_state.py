@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from recurra.compiler.toolchain import find_compiler
 from recurra.data.equations import mackey_glass, narma
 from recurra.errors import ArgumentError
 from recurra.layers import LeastSquares, Reservoir
@@ -97,6 +98,7 @@ def test_feedback_alone_makes_an_oscillator():
     assert nrmse(found, wave[900:]) < 0.01
 
 
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 @pytest.mark.parametrize("batch", [(), (3,)], ids=["alone", "batch"])
 @pytest.mark.parametrize("options", [{}, {"read_input": True}, {"feedback": True}], ids=str)
 def test_going_on_by_streams_and_by_steps_is_one(options, batch, monkeypatch):
@@ -105,7 +107,9 @@ def test_going_on_by_streams_and_by_steps_is_one(options, batch, monkeypatch):
     network.fit(WAVE[:400])
     x = WAVE[:50].reshape(50, *[1] * len(batch), 1).expand(50, *batch, 1)
     found = network.generate(x, 10)
+    assert network.explain().endswith("\ngenerate: by streams")
     monkeypatch.setenv("RECURRA_CC", "none")
+    assert "generate: step by step, slower (a stream needs a compiled kernel, and there is none" in network.explain()
     assert torch.allclose(network.generate(x, 10), found, atol=1e-9)
     assert found.shape == (10, *batch, 1)
 

@@ -26,7 +26,8 @@ class Memory:
         self._smallest, self._most = smallest, most
         self._idle: list[tuple[int, Tensor]] = []  # when it was given back, counted in takings; the block
         self._taken = 0
-        self._lock = threading.Lock()
+        # Entered again by the same thread: collecting garbage, which may begin anywhere, gives blocks back.
+        self._lock = threading.RLock()
 
     def take(self, count: int, dtype: torch.dtype) -> Tensor:
         """So many numbers, of no particular value, on the CPU."""
@@ -61,7 +62,7 @@ class Memory:
         with self._lock:
             self._idle.append((self._taken, block))
             while self.idle > self._most:
-                self._idle.pop(0)
+                del self._idle[:1]
 
 
 _MEMORY = Memory()

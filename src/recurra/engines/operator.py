@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from recurra.compiler.program import Program
-from recurra.engines.kernel import Gradients, Inputs, compute, differentiate, tape_size
+from recurra.engines.inputs import Gradients, Inputs
+from recurra.engines.kernel import compute, differentiate, tape_size
 
 __all__ = ["number_of", "run_operator"]
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from recurra.cells import Cell, State
 from recurra.compiler.library import pack
 from recurra.compiler.program import make_program
-from recurra.engines.compiled import form_of
 from recurra.engines.conditions import Conditions
-from recurra.engines.kernel import Frame, Inputs, check_inputs, plan_for
+from recurra.engines.inputs import Inputs, check_inputs
+from recurra.engines.kernel import Frame, plan_for
+from recurra.engines.task import form_of
 from recurra.engines.vectors import compute_vectors, make_recipe
 from recurra.engines.weights import Weights
 from recurra.errors import RecurraError

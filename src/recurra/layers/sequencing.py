@@ -76,10 +76,11 @@ class Sequencer(ShortWay):
         if state is None:
             if self.layer.learn_initial_state:
                 return None
-            if not self._zeros or len(self._zeros[0]) != batch or self._zeros[0].dtype is not dtype:
+            zeros = self._zeros  # which another thread may change
+            if not zeros or len(zeros[0]) != batch or zeros[0].dtype is not dtype:
                 with torch.inference_mode(False):  # they may be kept for a derivative later
-                    self._zeros = tuple(torch.zeros(batch, width, dtype=dtype) for width in self._widths)
-            return [self._zeros] * count
+                    zeros = self._zeros = tuple(torch.zeros(batch, width, dtype=dtype) for width in self._widths)
+            return [zeros] * count
         read = self.read_state(state, tuple(torch.Size((count, batch, width)) for width in self._widths), dtype)
         return None if read is None else [[part[place] for part in read] for place in range(count)]
 

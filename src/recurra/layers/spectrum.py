@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -27,11 +29,8 @@ def spectral_radius(matrix: Tensor) -> float:
     """
     values = matrix.detach().cpu().double().numpy()
     if len(values) > _DENSE:
-        try:
-            start = np.cos(np.arange(len(values)))  # the same each time, and in no mode's way
+        start = np.cos(np.arange(len(values)))  # the same each time, and in no mode's way
+        with suppress(ArpackError):  # it did not converge
             found = eigs(csr_array(values), k=_MODES, ncv=_BASIS, v0=start, tol=_TOLERANCE, return_eigenvectors=False)
-        except ArpackError:
-            pass
-        else:
             return float(np.abs(found).max())
     return float(np.abs(np.linalg.eigvals(values)).max())

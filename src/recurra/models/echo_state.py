@@ -214,6 +214,18 @@ class EchoStateNetwork(nn.Module):
         """What reservoirs with feedback read, if the outputs are these."""
         return torch.cat([x, torch.cat([torch.zeros_like(y[:1]), y[:-1]])], -1)
 
+    def explain(self) -> str:
+        """Which engine runs each reservoir here and now, and whether `generate` goes on by streams or by steps."""
+        said = [
+            f"reservoir {place}, {line}" for place, one in enumerate(self._all()) for line in one.explain().splitlines()
+        ]
+        try:
+            for one in self._all():
+                one.stream()
+        except ArgumentError as why:
+            return "\n".join([*said, f"generate: step by step, slower ({why})"])
+        return "\n".join([*said, "generate: by streams"])
+
     def extra_repr(self) -> str:
         """What is read, and how."""
         return f"washout={self.washout}, feedback={self.feedback}, read_input={self.read_input}"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ArgumentError, nearest
+from recurra.layers.heads import pinball as pinball_of
 
 __all__ = ["LOSSES", "huber", "make_loss", "mean_absolute_error", "mean_squared_error", "pinball"]
 
@@ -31,8 +32,7 @@ def pinball(output: Tensor, target: Tensor, weights: Tensor | None = None, *, qu
     """
     target, observed = _observed(target)
     error = target.unsqueeze(-1) - output  # batch horizon quantile
-    each = 2 * torch.maximum(quantiles * error, (quantiles - 1) * error)
-    return _mean(each.mean(-1), observed, weights)
+    return _mean(pinball_of(error, quantiles).mean(-1), observed, weights)
 
 
 def mean_absolute_error(output: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
