@@ -14,7 +14,8 @@ import pytest
 
 from recurra.compiler.toolchain import find_compiler
 from recurra.errors import DataError, RunError
-from recurra.tasks.forecast_job import ForecastJob, Source
+from recurra.tasks.forecast_job import ForecastJob
+from recurra.tasks.source import Source
 from recurra.training.run import RunFolder
 
 PARAMETERS = {

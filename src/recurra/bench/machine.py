@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "processor"]
 
 _PACKAGES = ("recurra", "torch", "jax", "onnxruntime")
 
@@ -17,7 +17,7 @@ def describe_machine() -> dict[str, Any]:
     """Its processor and cores, how many processes want them now (the load of the last minute: numbers are worth
     little beside others' work), and the versions of what is measured; None for a package that is not there."""
     return {
-        "cpu": _processor(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
@@ -25,7 +25,8 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, or the architecture where the system gives none."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text().splitlines() if table.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

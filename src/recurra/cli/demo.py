@@ -24,10 +24,10 @@ def demo(
     Example: recurra demo --out runs/demo
     """
     from recurra.cli.job import run_job
-    from recurra.tasks.forecast_job import ForecastJob, Source
+    from recurra.tasks.forecast_job import ForecastJob
 
     job = ForecastJob(
-        Source(None),
+        None,
         {
             "horizon": 52,
             "time": "week",

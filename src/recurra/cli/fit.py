@@ -70,7 +70,8 @@ def forecast(
     Example: recurra fit forecast sales.csv --time date --target y --series store --horizon 28 --out runs/sales
     """
     from recurra.cli.job import run_job
-    from recurra.tasks.forecast_job import ForecastJob, Source
+    from recurra.tasks.forecast_job import ForecastJob
+    from recurra.tasks.source import Source
 
     training: dict[str, Any] = {
         "steps": steps,

@@ -27,7 +27,7 @@ from recurra.models.window import WindowConfig, WindowNetwork
 from recurra.tasks.transform import TargetTransform
 from recurra.training.calibrated import Calibrated
 from recurra.training.conformal import Calibration
-from recurra.training.contract import Recorder
+from recurra.training.recorder import Recorder
 from recurra.training.store import pack_json, pack_tensors, read_folder, unpack_json, unpack_tensors, write_folder
 from recurra.training.windowed import WindowForecaster
 

@@ -1,88 +1,42 @@
-"""The forecasting job of one run folder: backtest, fit, forecast and record, resumable at any point."""
+"""The forecasting job: backtest, fit, forecast and record."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import resource
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
-import torch
 
-from recurra.atomic import write_file, writing
+from recurra.atomic import writing
 from recurra.baselines import check_baseline
-from recurra.data.files import Table, read_table
 from recurra.data.series import SeriesSet
-from recurra.errors import ArgumentError, ArtifactError, DataError, Notice, RunError
+from recurra.errors import ArgumentError, DataError, Notice, RunError
 from recurra.layers import Recurrent
 from recurra.tasks.backtest import Backtest
 from recurra.tasks.example import co2_table
 from recurra.tasks.forecasting import Forecaster
 from recurra.tasks.frames import csv_bytes, id_columns, time_values
-from recurra.training.contract import Recorder
-from recurra.training.loop import StepRecord
+from recurra.tasks.job import Job
+from recurra.tasks.source import Source
+from recurra.training.recorder import Recorder
 from recurra.training.run import RunFolder
 from recurra.training.store import pack_json
 from recurra.training.windowed import WindowForecaster
-from recurra.version import __version__
 
-__all__ = ["ForecastJob", "Source"]
+__all__ = ["ForecastJob"]
 
 _DRAWN_SERIES = 20
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a job's table comes from: a file as it was, or the built-in example where `path` is None."""
-
-    path: str | None
-    encoding: str = "utf-8"
-    separator: str | None = None
-    decimal: str = "."
-    sha256: str | None = None
-
-    @classmethod
-    def of(cls, path: str | Path | None, **form: Any) -> Source:
-        """The source at `path`, with its checksum if it is there; `form` as `read_table` takes it."""
-        if path is None:
-            return cls(None)
-        file = Path(path)
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
-        return cls(str(file.resolve()), **form, sha256=digest)
-
-    def read(self) -> Table:
-        """The table.
-
-        Raises:
-            DataError: the file is missing or faulty, or not the one that the run began with.
-        """
-        if self.path is None:
-            return co2_table()
-        table = read_table(self.path, encoding=self.encoding, separator=self.separator, decimal=self.decimal)
-        if self.sha256 and hashlib.sha256(Path(self.path).read_bytes()).hexdigest() != self.sha256:
-            raise DataError(f"{self.path} has changed since the run began; start a new run with `recurra fit`")
-        return table
-
-    @property
-    def name(self) -> str:
-        """What reports call the table."""
-        return Path(self.path).name if self.path else "weekly CO2 at Mauna Loa (statsmodels)"
-
-
 @dataclass
-class ForecastJob:
+class ForecastJob(Job):
     """Everything that `recurra fit forecast` was asked for.
 
     Args:
-        source: the table.
+        source: the table; None is the built-in example.
         parameters: of the `Forecaster`.
         backtest: windows to compare with the baselines first; 0 for none.
         step: steps between their cutoffs; None is the horizon.
@@ -91,105 +45,64 @@ class ForecastJob:
         future: the table of known covariates over the horizon.
     """
 
-    source: Source
+    task: ClassVar[str] = "forecast"
+    source: Source | None
     parameters: Mapping[str, Any]
     backtest: int = 3
     step: int | None = None
     baselines: tuple[str, ...] | None = None
     levels: tuple[float, ...] = (80, 95)
     future: Source | None = None
-    notices: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, run: RunFolder) -> ForecastJob:
-        """The job that a run folder was created for."""
-        config = run.config
-        if config.get("task") != "forecast":
-            raise RunError(f"{run.path} is no forecasting run; its task is {config.get('task')!r}")
-        try:
-            future = config["future"]
-            if not isinstance(config["backtest"], int) or not isinstance(config["parameters"], dict):
-                raise TypeError("'backtest' or 'parameters'")
-            return cls(
-                Source(**config["source"]),
-                config["parameters"],
-                backtest=config["backtest"],
-                step=config["step"],
-                baselines=tuple(config["baselines"]) if config["baselines"] is not None else None,
-                levels=tuple(config["levels"]),
-                future=Source(**future) if future else None,
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(
-                f"{run.path / 'config.json'} is damaged at {error}; start a new run with `recurra fit`"
-            ) from None
+    def _of(cls, config: dict[str, Any]) -> Self:
+        future, source = config["future"], config["source"]
+        if not isinstance(config["backtest"], int) or not isinstance(config["parameters"], dict):
+            raise TypeError("'backtest' or 'parameters'")
+        return cls(
+            Source(**source) if source else None,
+            config["parameters"],
+            backtest=config["backtest"],
+            step=config["step"],
+            baselines=tuple(config["baselines"]) if config["baselines"] is not None else None,
+            levels=tuple(config["levels"]),
+            future=Source(**future) if future else None,
+        )
 
-    def config(self) -> dict[str, Any]:
-        """What `of` reads back, as plain data."""
+    def _config(self) -> dict[str, Any]:
         return {
-            "task": "forecast",
-            "data": self.source.name,
-            "source": vars(self.source),
+            "data": self.source.name if self.source else "weekly CO2 at Mauna Loa (statsmodels)",
+            "source": vars(self.source) if self.source else None,
             "parameters": Forecaster(**self.parameters).get_params(),
             "backtest": self.backtest,
             "step": self.step,
             "baselines": self.baselines,
             "levels": self.levels,
             "future": vars(self.future) if self.future else None,
-            "recurra": __version__,
         }
 
-    def start(self, path: Path, *, force: bool) -> tuple[RunFolder, SeriesSet]:
-        """Check the table and the parameters, and only then create the run folder."""
-        run = RunFolder(path)
-        run.refuse_existing(force=force)
+    def _read(self) -> SeriesSet:
         forecaster = Forecaster(**self.parameters)
-        with self._noting():
-            series = forecaster.read(self.source.read())
-            self._check(forecaster, series)
-        return RunFolder.create(path, self.config(), force=force), series
+        return forecaster.read(self.source.read() if self.source else co2_table())
 
-    def run(
-        self,
-        run: RunFolder,
-        series: SeriesSet | None = None,
-        *,
-        on_step: Callable[[str, int, StepRecord], None] | None = None,
-    ) -> Forecaster:
-        """Do what is left of the job; what a run folder holds already is not done again."""
+    def _work(self, run: RunFolder, data: SeriesSet, recorder: Recorder) -> Forecaster:
         forecaster = Forecaster(**self.parameters)
-        recorder = Recorder(run, on_step=on_step)
-        seconds: dict[str, float] = {}
-        with run.locked(), self._noting():
-            if series is None:
-                series = forecaster.read(self.source.read())
-            self._note_machine(run)
-            if self.backtest:
-                with _timed(seconds, "backtest"):
-                    result = forecaster.backtest(
-                        series,
-                        n_windows=self.backtest,
-                        step=self.step,
-                        baselines=self.baselines,
-                        recorder=recorder,
-                    )
-                self._write_backtest(run, result)
-            with _timed(seconds, "fit"):
-                forecaster.fit(series, recorder=recorder)
-            with writing(run.path):
-                forecaster.save(run.path / "model", overwrite=True)
-            self._write_forecast(run, forecaster, series)
-            self._write(run, "summary.json", pack_json(self._summary(forecaster, series, seconds)))
+        if self.backtest:
+            with self._timed("backtest"):
+                result = forecaster.backtest(
+                    data, n_windows=self.backtest, step=self.step, baselines=self.baselines, recorder=recorder
+                )
+            self._write_backtest(run, result)
+        with self._timed("fit"):
+            forecaster.fit(data, recorder=recorder)
+        with writing(run.path):
+            forecaster.save(run.path / "model", overwrite=True)
+        self._write_forecast(run, forecaster, data)
         return forecaster
 
-    @staticmethod
-    def is_done(run: RunFolder) -> bool:
-        """Whether a run folder holds the finished job: its summary is written last."""
-        return (run.path / "summary.json").is_file()
-
-    def _check(self, forecaster: Forecaster, series: SeriesSet) -> None:
-        """Raise now what would else be raised after minutes of training."""
-        forecaster.check(series, future=self.future.read() if self.future else None)
+    def _check(self, data: SeriesSet) -> None:
+        forecaster = Forecaster(**self.parameters)
+        forecaster.check(data, future=self.future.read() if self.future else None)
         if self.backtest < 0:
             raise ArgumentError(f"backtest is {self.backtest}; it is a number of windows, or 0 for none")
         if self.step is not None and self.step < 1:
@@ -199,7 +112,7 @@ class ForecastJob:
         if self.backtest:
             span = forecaster.horizon + (self.backtest - 1) * (self.step or forecaster.horizon)
             try:
-                forecaster.check(series.head(drop=span))
+                forecaster.check(data.head(drop=span))
             except DataError as error:
                 raise DataError(
                     f"{error}. The backtest takes the last {span}; pass a smaller --backtest or 0"
@@ -234,86 +147,21 @@ class ForecastJob:
         future = self.future.read() if self.future else None
         self._write(run, "forecast.csv", csv_bytes(forecaster.predict(level=self.levels, future=future)))
 
-    def _summary(self, forecaster: Forecaster, series: SeriesSet, seconds: Mapping[str, float]) -> dict[str, Any]:
-        network = forecaster.model_.model
+    def _summary(self, fitted: Forecaster, data: SeriesSet) -> dict[str, Any]:
+        network = fitted.model_.model
         if not isinstance(network, WindowForecaster):
             raise RunError("only recurrent forecasters have a summary")
         layer = next(m for m in network.networks[0].modules() if isinstance(m, Recurrent))
         return {
-            "model": forecaster.name,
-            "horizon": forecaster.horizon,
-            "series": len(series),
-            "steps_total": int(series.lengths.sum()),
-            "frequency": str(series.frequency),
-            "plan": forecaster.plan_._asdict(),
+            "model": fitted.name,
+            "horizon": fitted.horizon,
+            "series": len(data),
+            "steps_total": int(data.lengths.sum()),
+            "frequency": str(data.frequency),
+            "plan": fitted.plan_._asdict(),
             "training_steps": network.best_steps,
             "members": len(network.networks),
             "weights": sum(p.numel() for p in network.networks[0].parameters()),
             "levels": self.levels,
-            "seconds": dict(seconds),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "machine": _machine(),
             "explain": layer.explain(),
-            "notices": list(dict.fromkeys(self.notices)),
         }
-
-    def _note_machine(self, run: RunFolder) -> None:
-        """Bits repeat for one thread count and processor: say so where a resumed run finds others."""
-        file, now = run.path / "machine.json", _machine()
-        if not file.exists():
-            self._write(run, "machine.json", pack_json(now))
-            return
-        before = file.read_bytes()
-        if before != pack_json(now):
-            warnings.warn(
-                "this run began on another machine, thread count or version; it goes on, but not bit for bit",
-                Notice,
-                stacklevel=2,
-            )
-
-    @staticmethod
-    def _write(run: RunFolder, name: str, data: bytes) -> None:
-        with writing(run.path / name, kept="the checkpoints are whole; `recurra resume` goes on"):
-            write_file(run.path / name, data)
-
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
-        """Collect notices for the record, and pass them on."""
-        show = warnings.showwarning
-
-        def note(message: Warning | str, category: type[Warning], *arguments: Any, **named: Any) -> None:
-            if issubclass(category, Notice):
-                self.notices.append(str(message))
-            show(message, category, *arguments, **named)
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", Notice)
-            warnings.showwarning = note
-            yield
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[name] = round(time.perf_counter() - start, 1)
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpu": _cpu(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "recurra": __version__,
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from recurra.cells import Cell, get_cell
-from recurra.errors import ArgumentError, nearest
+from recurra.errors import ArgumentError
 from recurra.models.plan import NetworkOptions
 from recurra.tasks.frames import level_columns
-from recurra.training.contract import Recorder
+from recurra.tasks.parameters import Parameters, training_settings
 from recurra.training.losses import make_loss
+from recurra.training.recorder import Recorder
 from recurra.training.settings import TrainingSettings
 from recurra.training.windowed import WindowForecaster
 
 __all__ = ["ForecastParameters"]
 
 
-class ForecastParameters:
+class ForecastParameters(Parameters):
     """The parameters of a `Forecaster`, and the untrained network they describe.
 
     Args:
@@ -77,22 +78,6 @@ class ForecastParameters:
         self.future, self.past, self.static = future, past, static
         self.freq, self.missing, self.timezone, self.time_format = freq, missing, timezone, time_format
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments by name."""
-        return {name: getattr(self, name) for name in _PARAMETERS}
-
-    def set_params(self, **params: Any) -> Self:
-        """Change constructor arguments by name.
-
-        Raises:
-            ArgumentError: a name is unknown.
-        """
-        for name, value in params.items():
-            if name not in _PARAMETERS:
-                raise ArgumentError(f"{name!r} is no parameter; {nearest(name, _PARAMETERS)}")
-            setattr(self, name, value)
-        return self
-
     @property
     def name(self) -> str:
         """What tables call this forecaster: its cell's class."""
@@ -110,10 +95,9 @@ class ForecastParameters:
         if not isinstance(self.members, int) or self.members < 1:
             raise ArgumentError(f"members is {self.members!r}; it is a whole number of networks, 1 or more")
         make_loss(self.loss, quantiles=self.quantiles)
-        given = self.training or {}
         return WindowForecaster(
             self.options(),
-            given if isinstance(given, TrainingSettings) else TrainingSettings(**given),
+            training_settings(self.training, {}),
             name=self.name,
             loss=self.loss,
             quantiles=self.quantiles,
@@ -144,6 +128,3 @@ class ForecastParameters:
                     f"with levels including {value:g}"
                 )
         return list(dict.fromkeys(level))
-
-
-_PARAMETERS = tuple(name for name in ForecastParameters.__init__.__annotations__ if name != "return")

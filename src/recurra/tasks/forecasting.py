@@ -25,7 +25,7 @@ from recurra.tasks.frames import id_columns, level_columns, time_values
 from recurra.tasks.transform import TargetTransform, choose_transform
 from recurra.training.calibrated import Calibrated
 from recurra.training.conformal import interpolate_quantiles
-from recurra.training.contract import Recorder
+from recurra.training.recorder import Recorder
 
 __all__ = ["Forecaster"]
 

@@ -13,9 +13,10 @@ from recurra.data.windows import Cutoffs, Windows, training_cutoffs
 from recurra.errors import DataError
 from recurra.models.plan import NetworkOptions, Plan
 from recurra.models.window import WindowConfig, WindowNetwork
-from recurra.training.contract import Floats, Recorder
+from recurra.training.contract import Floats
 from recurra.training.loop import Outcome, train
 from recurra.training.losses import make_loss
+from recurra.training.recorder import Recorder
 from recurra.training.settings import TrainingSettings
 
 __all__ = ["WindowForecaster"]
