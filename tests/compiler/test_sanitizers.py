@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from recurra.cells import get_cell, list_cells
-from recurra.compiler.emit import emit
+from recurra.compiler.emit import emit, emit_wavenet
 from recurra.compiler.forms import Form
 from recurra.compiler.program import Program, make_program
 from recurra.compiler.toolchain import Compiler, find_compiler
@@ -60,19 +60,7 @@ static real *take_unguarded(Arena *arena, long count) {"""
 # How large weights may be for x to be multiplied step by step: a constant, which the driver changes.
 THRESHOLD, CHANGING = "enum { CACHED_BYTES = 1 << 20 };", "static long CACHED_BYTES;"
 
-DRIVER = """
-typedef struct {
-    long time, batch, input, hidden, slabs, block;
-    int reverse, ragged, resets, biased, wants_x;
-} Case;
-
-static const Case CASES[] = {
-    {1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1},   {4, 3, 2, 3, 1, 3, 0, 1, 0, 1, 1},  {5, 4, 3, 7, 3, 2, 1, 1, 1, 0, 1},
-    {7, 5, 2, 33, 2, 9, 0, 1, 1, 1, 0},  {6, 9, 5, 17, 1, 256, 1, 0, 0, 1, 1}, {3, 13, 9, 65, 2, 7, 0, 0, 1, 1, 1},
-    {4, 3, 2, 7, 2, 2, 1, 1, 0, 1, 1},   {2, 0, 2, 3, 1, 1, 0, 0, 0, 1, 1},  {2, 7, 140, 150, 2, 5, 0, 0, 0, 1, 1},
-    {2, 270, 2, 3, 1, 256, 1, 1, 0, 1, 1},
-};
-
+HOLDING = """
 static void *held[4096];
 static int holding;
 
@@ -111,6 +99,20 @@ static void check(const char *what, const real *from, long count) {
             exit(1);
         }
 }
+"""
+
+DRIVER = """
+typedef struct {
+    long time, batch, input, hidden, slabs, block;
+    int reverse, ragged, resets, biased, wants_x;
+} Case;
+
+static const Case CASES[] = {
+    {1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1},   {4, 3, 2, 3, 1, 3, 0, 1, 0, 1, 1},  {5, 4, 3, 7, 3, 2, 1, 1, 1, 0, 1},
+    {7, 5, 2, 33, 2, 9, 0, 1, 1, 1, 0},  {6, 9, 5, 17, 1, 256, 1, 0, 0, 1, 1}, {3, 13, 9, 65, 2, 7, 0, 0, 1, 1, 1},
+    {4, 3, 2, 7, 2, 2, 1, 1, 0, 1, 1},   {2, 0, 2, 3, 1, 1, 0, 0, 0, 1, 1},  {2, 7, 140, 150, 2, 5, 0, 0, 0, 1, 1},
+    {2, 270, 2, 3, 1, 256, 1, 1, 0, 1, 1},
+};
 
 /* Results that are added to, or that not all columns write, are 0 before; the others NaN. */
 static real *result(long count, int complete) { return filled(count, complete ? NAN : 0); }
@@ -276,6 +278,56 @@ int main(void) {
 """
 
 
+WAVENET_DRIVER = """
+static const struct { long batch, input, output, channels, skip, kernel, layers, told; int classes; } CASES[] = {
+    {1, 1, 1, 1, 1, 2, 1, 0, 0},  {3, 2, 5, 3, 7, 2, 4, 0, 0},   {2, 17, 33, 19, 65, 3, 3, 5, 0},
+    {4, 7, 4, 16, 32, 2, 2, 1, 1}, {1, 256, 256, 32, 64, 2, 10, 0, 1}, {5, 3, 2, 34, 1, 4, 2, 18, 1},
+};
+
+static int64_t *classes(long count, long highest) {
+    int64_t *to = hold((size_t)count * sizeof(int64_t));
+    for (long i = 0; i < count; i++) to[i] = i % 2 ? highest : 0;
+    return to;
+}
+
+int main(void) {
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        const long batch = CASES[i].batch, input = CASES[i].input, output = CASES[i].output, told = CASES[i].told;
+        const long skip = CASES[i].skip, kernel = CASES[i].kernel, layers = CASES[i].layers, c = CASES[i].channels;
+        const long taps = layers * (kernel - 1);
+        WaveNetCall *call = hold(sizeof(WaveNetCall) + (size_t)taps * sizeof(real *));
+        memset(call, 0, sizeof *call);
+        call->batch = batch, call->input = input, call->output = output, call->channels = c, call->skip = skip;
+        call->kernel = kernel, call->layers = layers, call->condition_size = told;
+        call->x = CASES[i].classes ? (void *)classes(batch, input - 1) : (void *)numbers(batch * input, -1, 1);
+        call->weight_input = numbers(input * c, -1, 1);
+        if (!CASES[i].classes) call->bias_input = numbers(c, -1, 1);
+        call->weight_dilated = numbers(layers * 2 * c * kernel * c, -1, 1);
+        call->bias_dilated = numbers(layers * 2 * c, -1, 1);
+        if (told) call->condition = numbers(batch * told, -1, 1);
+        if (told) call->weight_condition = numbers(layers * 2 * c * told, -1, 1);
+        call->weight_residual = numbers((layers - 1) * c * c, -1, 1);
+        call->weight_skip = numbers(skip * layers * c, -1, 1), call->bias_skip = numbers(skip, -1, 1);
+        call->weight_hidden = numbers(skip * skip, -1, 1), call->bias_hidden = numbers(skip, -1, 1);
+        call->weight_output = numbers(output * skip, -1, 1), call->bias_output = numbers(output, -1, 1);
+        call->y = filled(batch * output, NAN), call->next = filled(layers * batch * c, NAN);
+        for (long tap = 0; tap < taps; tap++) call->past[tap] = numbers(batch * c, -1, 1);
+        if (recurra_wavenet_step(call)) abort();
+        check("y", call->y, batch * output);
+        check("next", call->next, layers * batch * c);
+        if (CASES[i].classes) {
+            call->x = classes(batch, input);
+            ((int64_t *)call->x)[0] = i % 2 ? -1 : input;
+            if (recurra_wavenet_step(call) != 1) abort();
+        }
+        fprintf(stderr, "case %zu\\n", i);
+        release();
+    }
+    return 0;
+}
+"""
+
+
 @pytest.fixture(scope="session")
 def compiler(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
     """One that has the sanitizers."""
@@ -300,12 +352,22 @@ def test_a_program_stays_within_its_memory_and_leaves_no_result_out(
     program = make_program(cell, form)
     source = emit(program, bits=bits, parts=parts)
     assert source.count(TAKING) == source.count(THRESHOLD) == 1
-    source = source.replace(TAKING, POISONING).replace(THRESHOLD, CHANGING) + _constants(program) + DRIVER
+    source = source.replace(TAKING, POISONING).replace(THRESHOLD, CHANGING) + _constants(program) + HOLDING + DRIVER
     binary = _build(compiler, source, tmp_path)
     options = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1", "OMP_NUM_THREADS": "2"}
     ran = subprocess.run([binary], capture_output=True, text=True, timeout=300, env={**os.environ, **options})
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert ran.stderr.splitlines()[-1] == "case 9"
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_step_of_a_wavenet_stays_within_its_memory_and_leaves_no_result_out(
+    bits: int, compiler: Compiler, tmp_path: Path
+) -> None:
+    binary = _build(compiler, f"#include <stdio.h>\n{emit_wavenet(bits)}{HOLDING}{WAVENET_DRIVER}", tmp_path)
+    ran = subprocess.run([binary], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert ran.stderr.splitlines()[-1] == "case 5"
 
 
 def _build(compiler: Compiler, source: str, folder: Path) -> str:

@@ -10,12 +10,17 @@ from recurra.compiler.graph import Node
 from recurra.compiler.program import Program
 from recurra.compiler.stages import Output, Stages
 
-__all__ = ["emit", "emit_products", "fixed_text"]
+__all__ = ["emit", "emit_products", "emit_wavenet", "fixed_text"]
 
 
 def emit_products(bits: int) -> str:
     """The source of a library with the products that all programs share."""
     return "\n".join([f"#define REAL_BITS {bits}\n", fixed_text("vectors.h"), fixed_text("products.h")])
+
+
+def emit_wavenet(bits: int) -> str:
+    """The source of a library with the step of a WaveNet, of any sizes."""
+    return "\n".join([f"#define REAL_BITS {bits}\n", *map(fixed_text, ("vectors.h", "functions.h", "wavenet.h"))])
 
 
 def emit(program: Program, *, bits: int, parts: int = 1, whole: bool = True) -> str:

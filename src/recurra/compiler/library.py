@@ -94,7 +94,7 @@ class Library:
         self._functions = {name: self._function(name, result) for name, result in results.items()}
 
     def stream_functions(self) -> StreamFunctions:
-        """Those of streams. They keep the interpreter's lock: a step is shorter than handing it over."""
+        """Those of streams."""
         return StreamFunctions(
             self._function("stream_open", ctypes.c_void_p),
             self._function("stream_step", None, arguments=None),
@@ -104,7 +104,7 @@ class Library:
         )
 
     def step_function(self) -> Any:
-        """`advance_flat` of `c/step.h`, which takes bytes; it keeps the interpreter's lock."""
+        """`advance_flat` of `c/step.h`, which takes bytes."""
         return self._function("advance_flat", ctypes.c_int, arguments=None)
 
     def _function(self, name: str, result: Any, arguments: int | None = 1) -> Any:

@@ -47,6 +47,11 @@ class Past(NamedTuple):
             return Past(self.block, recent)
         return Past(torch.stack(recent)) if steps else self
 
+    def followed_by(self, inputs: Tensor) -> Past:
+        """The past after some steps, all in its block. inputs: theirs, (steps, batch, feature)."""
+        last = inputs[max(0, len(inputs) - len(self.block)) :]
+        return Past(torch.cat([self.joined()[len(last) :], last]))
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Past:
         """A past of function(tensor) for each of its tensors."""
         return Past(function(self.block), tuple([function(x_t) for x_t in self.recent]))
@@ -60,13 +65,30 @@ class Pasts(NamedTuple):
     """The pasts of a stack of causal convolutions.
 
     layers: one each, the first first.
+    recent: (layer, batch, feature) each: inputs of all layers that came after what `layers` hold, the oldest first.
+        Compiled steps of layers of one width gather here, one tensor a step; `parted` gives them to the layers.
     """
 
     layers: tuple[Past, ...]
+    recent: tuple[Tensor, ...] = ()
+
+    def parted(self) -> Pasts:
+        """The same inputs, each layer's in its own past, and none common to all.
+
+        >>> start = Past(torch.tensor([[1.0], [2.0]]))
+        >>> together = Pasts((start, start), recent=(torch.tensor([[3.0], [4.0]]),))
+        >>> [past.block.flatten().tolist() for past in together.parted().layers]
+        [[2.0, 3.0], [2.0, 4.0]]
+        """
+        if not self.recent:
+            return self
+        inputs = torch.stack(self.recent, 1)  # layer step batch feature
+        return Pasts(tuple([past.followed_by(those) for past, those in zip(self.layers, inputs, strict=True)]))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Pasts:
         """The pasts of function(tensor) for each of their tensors."""
-        return Pasts(tuple([past.map(function) for past in self.layers]))
+        layers = tuple([past.map(function) for past in self.layers])
+        return Pasts(layers, tuple([function(inputs) for inputs in self.recent]))
 
     def detach(self) -> Pasts:
         """The same values without their history."""

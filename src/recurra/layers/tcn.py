@@ -185,7 +185,7 @@ class TCN(nn.Module):
             raise ArgumentError(
                 f"state is {came}; pass the Pasts of {count} convolutions that the last call returned, or omit it"
             )
-        pasts = (None,) * count if state is None else state.layers
+        pasts = (None,) * count if state is None else state.parted().layers
         return [
             read_past(f"state.layers[{place}]", past, one.remembered, one.input_size, x, batch)
             for place, (past, one) in enumerate(zip(pasts, convolutions, strict=True))

@@ -12,15 +12,14 @@ from torch.nn import functional as F
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count
 from recurra.layers.causal import convolve, padding_of
-from recurra.layers.forms import Sequences, read_sequences
-from recurra.layers.pasts import Past, Pasts, last_inputs, read_past
-from recurra.layers.shapes import check_sequence, check_step
-from recurra.layers.wavenet_module import WaveNetModule
+from recurra.layers.pasts import Past, Pasts, last_inputs
+from recurra.layers.wavenet_inputs import WaveNetInputs
+from recurra.layers.wavenet_stepping import check_engine, choose_engine, step_shortly
 
 __all__ = ["WaveNet"]
 
 
-class WaveNet(WaveNetModule):
+class WaveNet(WaveNetInputs):
     """A stack of gated, dilated causal convolutions (van den Oord et al. 2016, WaveNet).
 
         h_0 = W x_t + b                                                 or a row of a table, for classes
@@ -96,18 +95,22 @@ class WaveNet(WaveNetModule):
     def step(self, x_t: Tensor, state: Pasts | None = None, *, condition: Tensor | None = None) -> tuple[Tensor, Pasts]:
         """One time step, for streams; step by step equals the whole sequence. It costs the same for any dilations.
 
+        Under torch.no_grad() on the CPU one call of C takes it, in a small part of the time; `explain` says whether.
+
         x_t: (batch, feature) or (feature,); with an embedding (batch,) or ().
         state: what the last step returned; None at the beginning.
         condition: (batch, condition_size), or (condition_size,) without a batch.
         Returns (y_t, state): (batch, output) or (output,), and the state to pass to the next step.
         Raises ArgumentError if a shape or class does not fit.
         """
-        if self.embedding:
-            _check_classes(x_t, (0, 1), "x_t", "(batch,) or ()", self._any_weight())
-        else:
-            check_step(x_t, input_size=self.input_size, weight=self._any_weight())
+        if not torch.compiler.is_compiling():
+            found = step_shortly(self, x_t, state, condition)
+            if found is not None:
+                return found
+        self._check_step(x_t)
         h = self._enter(x_t)
         batch = tuple(h.shape[:-1])
+        check_engine(self, batch[0] if batch else 1)
         pasts = self._read_state(state, h, batch)
         c = self._check_condition(condition, {len(batch) + 1: (*batch, self.condition_size)}, h)
         y_t, lasts = self._advance(h if batch else h.unsqueeze(0), pasts, c, bool(batch))
@@ -160,6 +163,21 @@ class WaveNet(WaveNetModule):
             y_t, state = self.step(generated[-1], state, condition=told)
             generated.append(pick(y_t))
         return torch.stack(generated, time), state
+
+    def explain(self) -> str:
+        """What runs sequences and what runs steps, here and now, and why; a line each.
+
+        >>> from recurra import engine
+        >>> with engine("reference"):
+        ...     print(WaveNet(1, 2).explain())
+        sequences: by torch (a product for each tap of a layer, over all steps)
+        steps: by torch (engine 'reference' is asked for)
+        """
+        choice = choose_engine(self)
+        return (
+            f"sequences: by torch (a product for each tap of a layer, over all steps)\n"
+            f"steps: by {choice.engine} ({choice.why})"
+        )
 
     def _run(
         self, h: Tensor, pasts: Sequence[Past], c: Tensor | None, lengths: Tensor | None
@@ -225,85 +243,8 @@ class WaveNet(WaveNetModule):
         hidden = F.linear(total.relu(), self.weight_hidden, self.bias_hidden)
         return F.linear(hidden.relu(), self.weight_output, self.bias_output)
 
-    def _read(self, x: Any, lengths: Any) -> Sequences:
-        if not self.embedding:
-            check_sequence(x, input_size=self.input_size, batch_first=self.batch_first, weight=self._any_weight())
-        else:
-            shape = "(batch, time)" if self.batch_first else "(time, batch)"
-            _check_classes(x, (1, 2), "x", f"{shape} or (time,)", self._any_weight())
-            if not x.shape[1 if self.batch_first and x.dim() == 2 else 0]:
-                raise ArgumentError(f"x has shape {tuple(x.shape)}, no time step; pass one at least")
-        return read_sequences(x, rank=self._rank, batch_first=self.batch_first, lengths=lengths, mask=None)
-
-    def _read_state(self, state: Any, h: Tensor, batch: tuple[int, ...]) -> Sequence[Past]:
-        count = len(self.dilations)
-        if state is not None and (not isinstance(state, Pasts) or len(state.layers) != count):
-            came = f"Pasts of {len(state.layers)} layers" if isinstance(state, Pasts) else type(state).__name__
-            raise ArgumentError(
-                f"state is {came}; pass the Pasts of {count} layers that the last call returned, or omit it"
-            )
-        steps = self._remembered()
-        if state is not None and {*map(type, state.layers)} == {Past}:
-            blocks = [past.block for past in state.layers]
-            shapes = [(remembered, *batch, self.channels) for remembered in steps]
-            if [block.shape for block in blocks] == shapes and {block.dtype for block in blocks} == {h.dtype}:
-                return state.layers  # what a single step gets, looked at in a tenth of the step's time
-        pasts = (None,) * count if state is None else state.layers
-        return [
-            read_past(f"state.layers[{layer}]", past, remembered, self.channels, h, batch)
-            for layer, (past, remembered) in enumerate(zip(pasts, steps, strict=True))
-        ]
-
-    def _read_condition(self, condition: Any, sequences: Sequences, padding: Tensor | None) -> Tensor | None:
-        """As (time or 1, batch, condition), 0 where a row has no step."""
-        time, rows = sequences.x.shape[:2]
-        batch = sequences.batch
-        per_step = (rows, time) if sequences.batch_first else (time, *batch)
-        shapes = {len(batch) + 1: (*batch, self.condition_size), len(batch) + 2: (*per_step, self.condition_size)}
-        c = self._check_condition(condition, shapes, self._any_weight())
-        if c is None:
-            return None
-        c = c if batch else c.unsqueeze(-2)
-        if c.dim() == 2:
-            return c.unsqueeze(0)
-        c = c.transpose(0, 1) if sequences.batch_first else c
-        return c if padding is None else c.masked_fill(padding, 0)
-
-    def _check_condition(self, condition: Any, shapes: dict[int, tuple[int, ...]], like: Tensor) -> Tensor | None:
-        if condition is None and not self.condition_size:
-            return None
-        expected = " or ".join(str(shape) for shape in shapes.values())
-        if not self.condition_size:
-            raise ArgumentError(
-                "condition was passed to a net with condition_size=0; build it with the features it has"
-            )
-        if not isinstance(condition, Tensor):
-            raise ArgumentError(
-                f"condition is {'missing' if condition is None else type(condition).__name__}; condition_size is "
-                f"{self.condition_size}: pass a tensor {expected}"
-            )
-        if tuple(condition.shape) != shapes.get(condition.dim()):
-            raise ArgumentError(f"condition has shape {tuple(condition.shape)}; expected {expected}")
-        if condition.dtype != like.dtype or condition.device != like.device:
-            raise ArgumentError(
-                f"condition is {condition.dtype} on {condition.device}, the net {like.dtype} on {like.device}; "
-                f"convert it"
-            )
-        return condition
-
 
 def _gated(gates: Tensor) -> Tensor:
     """tanh(f) * sigmoid(g) of (rows, f and g)."""
     f, g = gates.chunk(2, 1)
     return f.tanh() * g.sigmoid()
-
-
-def _check_classes(x: Any, dims: tuple[int, int], name: str, expected: str, weight: Tensor) -> None:
-    """Raise ArgumentError unless x is a dense tensor of classes with so many axes; their range shows in the look-up."""
-    if not isinstance(x, Tensor) or x.is_nested or x.dtype != torch.int64:
-        came = f"a tensor of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
-        raise ArgumentError(f"{name} is {came}; with embedding=True expected classes, an int64 tensor {expected}")
-    if x.dim() not in dims:
-        raise ArgumentError(f"{name} has shape {tuple(x.shape)}; with embedding=True expected {expected}")
-    if x.device != weight.device:
-        raise ArgumentError(f"{name} is on {x.device}, the weights on {weight.device}; move one")

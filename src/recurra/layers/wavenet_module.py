@@ -78,7 +78,7 @@ class WaveNetModule(nn.Module):
         self.reset_parameters()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_kept", "_frame")}
 
     @property
     def receptive_field(self) -> int:
@@ -120,8 +120,8 @@ class WaveNetModule(nn.Module):
         # Weights that are computed, by a parametrization or a function transform, are none of the module's parameters.
         if not fixed or len(parameters) != self._count or {*map(type, parameters)} != {nn.Parameter}:
             return self._make_views()
-        places = [parameter.data_ptr() for parameter in parameters if parameter is not None]
-        kept: tuple[list[int], _Views] | None = self.__dict__.get("_kept")
+        places = [(parameter.data_ptr(), parameter.stride()) for parameter in parameters if parameter is not None]
+        kept: tuple[list[tuple[int, tuple[int, ...]]], _Views] | None = self.__dict__.get("_kept")
         if kept is None or kept[0] != places:
             kept = self.__dict__["_kept"] = (places, self._make_views())
         return kept[1]
