@@ -277,3 +277,14 @@ def test_gaps_and_noise_go_the_long_way(cell, shortly):
         with recurra.engine("reference"):
             assert_within_rounding(y, layer.step(X, **named)[0])
     assert shortly[0] == 0
+
+
+def test_another_default_device_changes_nothing_of_a_layer_on_the_cpu():
+    layer, x = make_layer(), draw(4, 3, 2)
+    with torch.no_grad():
+        whole, _ = layer(x)
+        with torch.device("meta"):
+            y, _ = layer(x)
+            y_0, _ = layer.step(x[0])
+    assert torch.equal(y, whole)
+    assert_within_rounding(y_0, whole[0])

@@ -33,10 +33,10 @@ class Memory:
         """So many numbers, of no particular value, on the CPU."""
         size = count * dtype.itemsize
         if not self._smallest <= size <= self._most:
-            return torch.empty(count, dtype=dtype)
+            return torch.empty(count, dtype=dtype, device="cpu")
         block = self._find(size)
         if block is None:
-            block = torch.empty(size, dtype=torch.uint8)
+            block = torch.empty(size, dtype=torch.uint8, device="cpu")
         lent = (ctypes.c_char * size).from_address(block.data_ptr())
         weakref.finalize(lent, self._give_back, block).atexit = False  # torch holds `lent` as long as the storage
         return torch.frombuffer(lent, dtype=dtype)

@@ -79,7 +79,9 @@ class Sequencer(ShortWay):
             zeros = self._zeros  # which another thread may change
             if not zeros or len(zeros[0]) != batch or zeros[0].dtype is not dtype:
                 with torch.inference_mode(False):  # they may be kept for a derivative later
-                    zeros = self._zeros = tuple(torch.zeros(batch, width, dtype=dtype) for width in self._widths)
+                    zeros = self._zeros = tuple(
+                        torch.zeros(batch, width, dtype=dtype, device="cpu") for width in self._widths
+                    )
             return [zeros] * count
         read = self.read_state(state, tuple(torch.Size((count, batch, width)) for width in self._widths), dtype)
         return None if read is None else [[part[place] for part in read] for place in range(count)]

@@ -129,7 +129,7 @@ class Stepper(ShortWay):
             tuple(_shapes(one, those) for one, those in zip(self._recurrences, names, strict=True)),
             tuple((rows, one.features, one.hidden_size, one.output_size) for one in self._recurrences),
             tuple(torch.Size((layers, *batch, width)) for width in widths),
-            tuple(torch.empty((*batch, one.output_size), dtype=dtype) for one in self._recurrences),
+            tuple(torch.empty((*batch, one.output_size), dtype=dtype, device="cpu") for one in self._recurrences),
             tuple(strides) if layers > 1 else (),
         )
 
