@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from recurra.engines.constant import constant_in_traces
+
 __all__ = ["Matrix", "is_watched", "scan", "states_before"]
 
 Matrix = Mapping[tuple[int, int], Tensor]
@@ -55,7 +57,7 @@ def is_watched() -> bool:
     return torch.compiler.is_compiling() or _is_transformed()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _is_transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 

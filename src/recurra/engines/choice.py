@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 
 from recurra.cells import Cell
 from recurra.engines import compiled, native, reference, scan
+from recurra.engines.constant import constant_in_traces
 from recurra.errors import ArgumentError, nearest
 
 __all__ = ["Choice", "asked_for", "available", "choose", "engine", "get_engine", "is_plain_call", "tape"]
@@ -111,7 +112,7 @@ def get_engine(name: str) -> ModuleType:
     return _ENGINES[name]
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def asked_for() -> str:
     """The engine that is asked for here, "auto" where none is."""
     return _wanted.get()

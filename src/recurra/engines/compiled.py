@@ -19,6 +19,7 @@ from recurra.compiler.program import make_program
 from recurra.compiler.toolchain import find_compiler, why_no_compiler
 from recurra.compiler.trace import Untraceable
 from recurra.engines.conditions import Conditions
+from recurra.engines.constant import constant_in_traces
 from recurra.engines.kernel import tape_width
 from recurra.engines.operator import number_of, run_operator
 from recurra.engines.task import Task, form_of
@@ -58,13 +59,13 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     return lacking
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _lacking(cell: Cell, needs: frozenset[str]) -> str | None:
     """What there is not: a compiler, or a graph of the equations."""
     return why_no_compiler() if find_compiler() is None else _untraceable(cell, needs)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def tell_if_there_is_no_compiler() -> bool:
     """Say, once in a process, that kernels cannot be built here; not where RECURRA_CC=none asks for it."""
     if _said or os.environ.get("RECURRA_CC") == "none" or find_compiler() is not None:
@@ -102,7 +103,7 @@ def tape_bytes(cell: Cell, needs: frozenset[str], hidden: int, dtype: torch.dtyp
     return tape_width(make_program(cell, _form(cell, needs)), hidden, dtype) * dtype.itemsize
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _is_transformed() -> bool:
     """Whether a derivative is taken forward, or a transform of torch.func is under way."""
     stack = torch._C._functorch.get_interpreter_stack()
@@ -131,7 +132,7 @@ def run(
     return y, state._make(last)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _number(cell: Cell, form: tuple[Any, ...]) -> int:
     return number_of(make_program(cell, Form(*form)))  # torch.compile makes no named tuples of constants
 

@@ -23,6 +23,7 @@ from recurra.cells.feedback import Feedback
 from recurra.cells.gru import GRU
 from recurra.cells.lstm import LSTM
 from recurra.engines.conditions import Conditions
+from recurra.engines.constant import constant_in_traces
 from recurra.engines.restarting import run_between_resets
 from recurra.engines.turning import turned
 from recurra.engines.weights import Weights
@@ -69,7 +70,7 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     return None
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _is_transformed() -> bool:
     """Whether a derivative is taken forward, or a transform of torch.func other than grad is under way at any depth;
     grad by itself takes the kernels apart."""

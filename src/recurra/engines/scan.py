@@ -19,6 +19,7 @@ from recurra.compiler.linear import LinearForm, NotLinear, linear_form
 from recurra.compiler.trace import Untraceable
 from recurra.engines.blocks import is_watched, states_before
 from recurra.engines.conditions import Conditions
+from recurra.engines.constant import constant_in_traces
 from recurra.engines.linear import LinearRecurrence
 from recurra.engines.reference import _Projection
 from recurra.engines.weights import Weights
@@ -34,7 +35,7 @@ def refusal(cell: Cell, needs: frozenset[str] = frozenset()) -> str | None:
     return why
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _refusal(cell: Cell, projected: bool) -> str | None:
     try:
         form = linear_form(cell)
@@ -107,7 +108,7 @@ class _Layer(NamedTuple):
         return cls(cell, _form(cell), len(weights.input) // len(cell.gates), gates, vectors, weights.projection)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _form(cell: Cell) -> LinearForm:
     return linear_form(cell)
 

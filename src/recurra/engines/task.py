@@ -15,6 +15,7 @@ from recurra.compiler.program import Program, make_program
 from recurra.engines import reference
 from recurra.engines.again import derive_by_reference, needs_reference
 from recurra.engines.conditions import Conditions
+from recurra.engines.constant import constant_in_traces
 from recurra.engines.inputs import Gradients, Inputs, Wanted
 from recurra.engines.kernel import compute, differentiate
 from recurra.engines.vectors import Recipe, compute_vectors, make_recipe, owed_to_leaves
@@ -124,7 +125,7 @@ def form_of(conditions: Conditions, weights: Weights) -> Form:
     )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_traces
 def _recipe(cell: Cell, form: tuple[Any, ...]) -> Recipe:
     return _recipe_of(cell, Form(*form))
 
