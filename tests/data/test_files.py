@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from recurra.data import read_table
+from recurra.data.files import kind_of
 from recurra.errors import ArgumentError, DataError
 
 
@@ -40,6 +41,13 @@ def test_gzip_and_parquet(csv, tmp_path):
     table = read_table(tmp_path / "sales.parquet")
     assert table.frame["y"].to_list() == [1.5, 2.5]
     assert table.at(1) == "sales.parquet row 1"
+
+
+def test_the_kind_of_a_file_is_read_from_its_name_and_its_first_bytes(csv, tmp_path):
+    names = ["a.csv", "a.CSV.GZ", "a.jsonl", "a.ndjson.gz", "a.JSON", "a.parquet", "a.txt", "jsonl"]
+    kinds = [kind_of(tmp_path / name) for name in names]
+    assert kinds == ["text", "text", "json", "json", "json", "parquet", "text", "text"]
+    assert kind_of(csv(b"PAR1...", "a.jsonl")) == "parquet"
 
 
 def test_line_breaks_in_quotes_and_blank_lines_keep_the_count(csv):
@@ -95,7 +103,7 @@ def test_an_unreadable_header_is_refused(csv):
 def test_a_missing_file_gets_its_nearest_names(csv, tmp_path):
     csv("ds,y\n1,2\n")
     assert message(tmp_path / "slaes.csv").endswith("slaes.csv does not exist; did you mean 'sales.csv'?")
-    assert message(tmp_path).endswith("is a folder; pass a CSV or Parquet file")
+    assert message(tmp_path).endswith("is a folder; pass a CSV, JSON lines or Parquet file")
 
 
 def test_damaged_files(csv, tmp_path):

@@ -1,4 +1,5 @@
-"""Forecasters to be measured against, all with the contract of `recurra.training.contract.ForecastModel`."""
+"""What models are measured against: forecasters, all with the contract of `recurra.training.contract.ForecastModel`;
+beside them, in files of their own, classifiers and taggers of texts and n-gram language models."""
 
 from __future__ import annotations
 

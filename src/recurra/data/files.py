@@ -1,8 +1,7 @@
-"""Tables from CSV and Parquet files, with the line of every row remembered."""
+"""Tables from CSV, JSON lines and Parquet files, with the line of every row remembered."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
@@ -10,24 +9,27 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
-from recurra.errors import ArgumentError, DataError, nearest
+from recurra.data.json_lines import read_json_lines
+from recurra.data.lines import check_encoding, check_file
+from recurra.errors import ArgumentError, DataError
 
-__all__ = ["Table", "read_table"]
+__all__ = ["Table", "kind_of", "read_table"]
 
 _SEPARATORS = (",", ";", "\t", "|")
 _NEWLINE, _QUOTE = 10, 34
+_WANTED = "a CSV, JSON lines or Parquet file"
 
 
 @dataclass(frozen=True)
 class Table:
     """A frame that can say where each of its rows came from.
 
-    frame: the values; the columns of a text file are all strings.
+    frame: the values; the columns of a CSV file are all strings.
     name: what messages call it, `sales.csv` or `frame`.
     text: whether rows are lines of a text file.
     lines: (rows,) line of each row, where it is not simply the row + 2 (blank lines, line breaks inside quotes).
@@ -57,14 +59,15 @@ class Table:
 def read_table(
     path: str | os.PathLike[str], *, encoding: str = "utf-8", separator: str | None = None, decimal: str = "."
 ) -> Table:
-    """The table in a CSV (.csv, .tsv, .gz of these) or Parquet file.
+    """The table in a CSV (.csv, .tsv), JSON lines (.jsonl, .ndjson, .json) or Parquet file; text also packed by gzip.
 
     path: the file.
     encoding: of a text file; a UTF-8 byte order mark is accepted anyway.
     separator: between the fields of a text file; None finds `,` `;` tab or `|` in the header line.
     decimal: the decimal mark in a text file; `,` also drops dots that group thousands.
 
-    Text columns are kept as text, so that a value that is no number can be named with its line.
+    The columns of CSV are kept as text, so that a value that is no number can be named with its line. A line of JSON
+    lines is one object, its keys the columns; see `recurra.data.json_lines`.
     Raises DataError when the file is missing, empty, damaged, ragged or in another encoding.
     """
     path = Path(path)
@@ -72,25 +75,39 @@ def read_table(
         raise ArgumentError(f"decimal is {decimal!r}; it is '.' or ','")
     if separator is not None and (len(separator) != 1 or not separator.isascii()):
         raise ArgumentError(f"separator is {separator!r}; it is one ASCII character such as ';'")
-    try:
-        codecs.lookup(encoding)
-    except LookupError as error:
-        raise ArgumentError(f"encoding {encoding!r} is not known; try utf-8, latin-1 or cp1252") from error
+    check_encoding(encoding)
+    check_file(path, _WANTED)
+    kind = kind_of(path)
+    if kind == "json":
+        frame, lines = read_json_lines(path, encoding=encoding)
+        return Table(frame, path.name, text=True, lines=lines, decimal=decimal)
     data = _read_bytes(path)
-    if data[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
+    if kind == "parquet" or data[:4] == b"PAR1":
         return _read_parquet(path.name, data)
     data = _to_utf8(path.name, data, encoding)
     return _read_text(path.name, data, separator=separator, decimal=decimal)
 
 
+def kind_of(path: str | os.PathLike[str]) -> Literal["json", "parquet", "text"]:
+    """What a file is by its name, without .gz, and by its first bytes: JSON lines, Parquet or other text.
+
+    >>> kind_of("pairs.jsonl.gz"), kind_of("pairs.tsv")
+    ('json', 'text')
+    """
+    path = Path(path)
+    suffix = Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        return "parquet"
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"PAR1":
+                return "parquet"
+    except OSError:
+        pass  # whoever reads the file says so
+    return "json" if suffix in (".jsonl", ".ndjson", ".json") else "text"
+
+
 def _read_bytes(path: Path) -> bytes:
-    if not path.exists():
-        near = path.parent.iterdir() if path.parent.is_dir() else ()
-        names = sorted(p.name for p in near if p.suffix.lower() == path.suffix.lower())[:20]
-        hint = f"; {nearest(path.name, names)}" if names else f"; nothing like it is in {path.parent}"
-        raise DataError(f"{path} does not exist{hint}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; pass a CSV or Parquet file")
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":

@@ -1,0 +1,151 @@
+"""Lines of a text file of any size, read one after the other."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from recurra.errors import ArgumentError, DataError, nearest
+
+__all__ = ["LONGEST", "check_encoding", "check_file", "decode_file", "quote", "read_lines"]
+
+LONGEST = 10_000_000
+_CHUNK = 1 << 20
+_WIDE = ("utf-16", "utf-32", "utf16", "utf32")
+
+
+def read_lines(
+    path: str | os.PathLike[str], *, encoding: str = "utf-8", longest: int = LONGEST, wanted: str = "a text file"
+) -> Iterator[str]:
+    r"""The lines of a text file without their breaks, the file open until the last is taken.
+
+    path: the file; gzip is recognised by its first bytes.
+    encoding: of the text; a UTF-8 byte order mark is accepted anyway.
+    longest: characters that a line may have, so that a file without breaks does not fill the memory.
+    wanted: what a message asks for when the path is a folder.
+
+    A line ends at \n or \r\n and nowhere else, so that two files stay side by side whatever their texts hold; a file
+    with \r and no \n in its first mebibyte has lines that end at \r. Raises ArgumentError for an unknown encoding or
+    no length; DataError when the file is missing, and, when the line is reached, for a damaged gzip file, another
+    encoding (with the byte offset), a NUL character and a line beyond `longest`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     size = Path(folder, "a.txt").write_bytes(b"one\r\n\ntwo")
+    ...     list(read_lines(Path(folder, "a.txt")))
+    ['one', '', 'two']
+    """
+    path = Path(path)
+    if longest < 1:
+        raise ArgumentError(f"longest is {longest}; a line has 1 character at least")
+    check_encoding(encoding)
+    check_file(path, wanted)
+    return _split(path.name, decode_file(path, encoding), longest)
+
+
+def check_encoding(encoding: str) -> None:
+    """Raises ArgumentError for an encoding of text that is not known."""
+    try:
+        known = codecs.lookup(encoding)
+        known.incrementaldecoder("strict").decode(b"")
+        "".encode(encoding)  # refuses codecs such as base64 that are none of text
+    except (LookupError, TypeError) as error:
+        raise ArgumentError(f"encoding {encoding!r} is not known; try utf-8, latin-1 or cp1252") from error
+
+
+def check_file(path: Path, wanted: str) -> None:
+    """Raises DataError where there is no file, with the nearest names beside it."""
+    if not path.exists():
+        near = path.parent.iterdir() if path.parent.is_dir() else ()
+        names = sorted(p.name for p in near if p.suffix.lower() == path.suffix.lower())[:20]
+        hint = f"; {nearest(path.name, names)}" if names else f"; nothing like it is in {path.parent}"
+        raise DataError(f"{path} does not exist{hint}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; pass {wanted}")
+
+
+def quote(value: Any) -> str:
+    """A value as messages show it: on one line, and its beginning only if it is long.
+
+    >>> quote("a" * 100)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
+    """
+    text = repr(value)
+    return text if len(text) <= 42 else text[:40] + "...'"
+
+
+def decode_file(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file in pieces, a leading byte order mark left out; gzip is unpacked.
+
+    Raises DataError with line and byte offset for bytes that are not of this encoding.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    line, offset = 1, 0
+    for data in _read_chunks(path):
+        if offset == 0 and encoding.lower().startswith(("utf-8", "utf8", "utf_8")):
+            if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise DataError(f"{path.name} byte offset 0: {data[:2]!r} opens UTF-16 text; pass --encoding utf-16")
+            offset = 3 * data.startswith(codecs.BOM_UTF8)
+            data = data[offset:]
+        before = decoder.getstate()
+        offset += len(data)
+        try:
+            text = decoder.decode(data, not data)
+        except UnicodeDecodeError as error:
+            at = offset - len(error.object) + error.start
+            decoder.setstate(before)
+            good = decoder.decode(data[: max(0, len(data) - len(error.object) + error.start)])
+            remedy = "--encoding latin-1" if encoding.lower().startswith("utf") else "--encoding with its true one"
+            raise DataError(
+                f"{path.name} line {line + good.count(chr(10))}: the byte {error.object[error.start]:#04x} at byte "
+                f"offset {at} is not {encoding}; pass {remedy}"
+            ) from error
+        if "\0" in text:
+            line += text.count("\n", 0, text.index("\0"))
+            remedy = "" if encoding.lower().startswith(_WIDE) else ", or pass --encoding utf-16 if it is that"
+            raise DataError(f"{path.name} line {line}: holds a NUL character, which no text has; remove it{remedy}")
+        line += text.count("\n")
+        yield text
+
+
+def _read_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, unpacked, and an empty piece at the end."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+            while data := stream.read(_CHUNK):
+                yield data
+            yield b""
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path.name} is a damaged gzip file ({error}); fetch or compress it again") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _split(name: str, texts: Iterator[str], longest: int) -> Iterator[str]:
+    """The lines of a text that comes in pieces."""
+    mark, rest, count = "", "", 0
+    for text in texts:
+        if not mark and text:
+            mark = "\r" if "\r" in text.rstrip("\r") and "\n" not in text else "\n"
+        elif mark == "\r" and "\n" in text:
+            raise DataError(f"{name}: its lines end at \\r first and at \\n later; write them with one kind of break")
+        *whole, rest = (rest + text).split(mark or "\n")
+        for line in (*whole, rest):
+            count += 1
+            if len(line) > longest + line.endswith("\r"):
+                raise DataError(
+                    f"{name} line {count}: longer than {longest:,} characters; break it into lines, one text each"
+                )
+        count -= 1
+        for line in whole:
+            yield line.removesuffix("\r")
+    if rest:
+        yield rest.removesuffix("\r")
