@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from recurra.errors import DivergedError, Notice, RunError
+from recurra.errors import ArgumentError, DivergedError, Notice, RunError
 from recurra.training.loop import learning_rate, train
 from recurra.training.run import RunFolder
 from recurra.training.settings import TrainingSettings
@@ -37,14 +37,27 @@ def run_at(tmp_path, name="run"):
     return RunFolder.create(tmp_path / name, {"task": "test"})
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
-@pytest.mark.parametrize("averaging", [None, 0.9])
-def test_stopped_anywhere_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, optimizer, averaging):
+SETTINGS = {
+    **{name: {"optimizer": name} for name in ("adam", "adamw", "rmsprop", "sgd")},
+    **{f"{name}-averaged": {"optimizer": name, "averaging": 0.9} for name in ("adam", "adamw", "rmsprop", "sgd")},
+    "asgd": {"optimizer": "asgd", "trigger": 1, "learning_rate": 0.3, "validate_every": 3},
+    "asgd-plateau": {"optimizer": "asgd", "trigger": 2, "learning_rate": 0.5, "schedule": "plateau", "warmup": 0.0},
+    "plateau": {"optimizer": "sgd", "schedule": "plateau", "learning_rate": 0.3, "plateau_patience": 2},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_stopped_anywhere_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, name):
+    often = 2 if "plateau" in name else 7
     settings = TrainingSettings(
-        steps=40, optimizer=optimizer, averaging=averaging, validate_every=7, checkpoint_every=5, patience=None
+        **{"steps": 40, "validate_every": often, "checkpoint_every": 5, "patience": None, **SETTINGS[name]}
     )
     module, loss, validate = problem()
-    whole = train(module, loss, settings, validate=validate, stage=run_at(tmp_path, "whole").stage("fit"))
+    stage = run_at(tmp_path, "whole").stage("fit")
+    whole = train(module, loss, settings, validate=validate, stage=stage)
+    counters = stage.latest().state
+    assert counters["averaged"] > 5 or "asgd" not in name  # the average began, well before the last resumption
+    assert counters["plateaus"] > 1 or "plateau" not in name
 
     class KilledError(Exception):
         pass
@@ -147,6 +160,61 @@ def test_schedules():
         assert learning_rate(settings, 50) == pytest.approx(middle)
     warm = TrainingSettings(steps=100, warmup=0.1, learning_rate=1.0)
     assert [learning_rate(warm, step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+
+
+def scored(settings, scores):
+    """A training whose validations are these; its records, and the weights after each step."""
+    module, loss, _ = problem()
+    left, records, seen = iter(scores), [], []
+
+    def note(record):
+        records.append(record)
+        seen.append(weights(module).clone())
+
+    outcome = train(module, loss, settings, validate=lambda: next(left), on_step=note)
+    return module, outcome, records, seen
+
+
+def test_asgd_keeps_the_mean_of_the_weights_since_validation_stood_still():
+    settings = TrainingSettings(
+        steps=20, optimizer="asgd", trigger=2, patience=4, validate_every=4, learning_rate=0.1, schedule="constant"
+    )
+    module, outcome, _, seen = scored(settings, [3.0, 3.5, 3.1, 2.0, 2.5])
+    assert (outcome.best_step, outcome.best_score) == (16, 2.0)
+    mean = torch.stack(seen[12:16]).double().mean(0)  # after the trigger at step 12
+    torch.testing.assert_close(weights(module).double(), mean, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(weights(module), seen[15], rtol=1e-3)
+
+
+def test_asgd_goes_on_from_its_own_weights_and_not_from_their_mean():
+    given = {"steps": 12, "momentum": 0.0, "validate_every": 2, "learning_rate": 0.1, "patience": None}
+    plain = scored(TrainingSettings(optimizer="sgd", **given), [1.0] * 6)
+    averaged = scored(TrainingSettings(optimizer="asgd", trigger=1, **given), [1.0] * 6)
+    assert torch.equal(averaged[3][-1], plain[3][-1])
+
+
+def test_patience_counts_anew_from_where_the_average_begins():
+    settings = TrainingSettings(steps=1000, optimizer="asgd", trigger=3, patience=3, validate_every=10)
+    _, outcome, _, _ = scored(settings, [1.0, *[2.0] * 6])
+    assert outcome.steps == 70
+
+
+def test_a_plateau_divides_the_learning_rate():
+    given = {"steps": 14, "optimizer": "sgd", "schedule": "plateau", "warmup": 0.0, "validate_every": 2}
+    settings = TrainingSettings(**given, learning_rate=1.0)
+    _, _, records, _ = scored(settings, [3.0, 2.0, 2.5, 2.5, 1.0, 1.5, 1.5])
+    rates = [record.learning_rate for record in records[::2]]
+    assert rates == [1.0, 1.0, 1.0, 1 / 4, 1 / 16, 1 / 16, 1 / 64]
+    patient = TrainingSettings(**given, learning_rate=1.0, plateau_factor=2.0, plateau_patience=2)
+    _, _, records, _ = scored(patient, [1.0, 2.0, 2.0, 2.0, 2.0, 0.5, 2.0])
+    assert [record.learning_rate for record in records[::2]] == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_what_goes_by_validations_is_refused_without_them():
+    module, loss, _ = problem()
+    for given in ({"optimizer": "asgd"}, {"schedule": "plateau"}):
+        with pytest.raises(ArgumentError, match="goes by validations, and there are none; pass validate, or choose"):
+            train(module, loss, TrainingSettings(**given))
 
 
 def test_training_leaves_the_callers_random_state_alone():

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from recurra.errors import ArgumentError, DivergedError, Interrupted, RecurraError
 from recurra.training.run import Checkpoint, Stage
-from recurra.training.settings import TrainingSettings
+from recurra.training.settings import TrainingSettings, learning_rate
 from recurra.training.signals import Stop, stopping_on_signals
 
 __all__ = ["Carrying", "Outcome", "StepRecord", "learning_rate", "train"]
+
+_COUNTERS = ("step", "best_step", "stale", "plateaus", "averaged", "done")
 
 
 @runtime_checkable
@@ -79,7 +81,7 @@ def train(
         on_step: called after every step.
 
     Raises:
-        ArgumentError: no weight of the module got a gradient.
+        ArgumentError: no weight of the module got a gradient, or settings that go by validations came without any.
         DivergedError: the loss or the gradients are not finite; the last finite weights are kept.
         Interrupted: SIGINT or SIGTERM came; the state is saved.
     """
@@ -97,20 +99,6 @@ def train(
             ) from error
 
 
-def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """The learning rate of `step` (from 0): a linear warm-up to the peak, then the schedule's fall.
-
-    >>> learning_rate(TrainingSettings(steps=10, warmup=0.0, schedule="linear", learning_rate=1.0), 5)
-    0.5
-    """
-    warmup = round(settings.warmup * settings.steps)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, settings.steps - warmup)
-    fall = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
-    return settings.learning_rate * fall[settings.schedule]
-
-
 class _Loop:
     def __init__(
         self,
@@ -123,10 +111,15 @@ class _Loop:
         self.module, self.loss, self.settings, self.validate, self.stage = module, loss, settings, validate, stage
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.optimizer = _optimizer(self.parameters, settings)
+        for name in ("asgd", "plateau"):
+            if validate is None and name in (settings.optimizer, settings.schedule):
+                raise ArgumentError(
+                    f"{name!r} goes by validations, and there are none; pass validate, or choose another"
+                )
         self.average = _weights(module) if settings.averaging else None
         self.best: dict[str, Tensor] | None = None
         self.carried: dict[str, Tensor] = {}  # after the last step that was made, for a diverging one carries on too
-        self.step = self.best_step = self.stale = 0
+        self.step = self.best_step = self.stale = self.plateaus = self.averaged = 0
         self.best_score = math.inf
         self.done = False
 
@@ -169,7 +162,7 @@ class _Loop:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip_norm, norm)
         if self.settings.clip_value:
             torch.nn.utils.clip_grad_value_(self.parameters, self.settings.clip_value)
-        rate = learning_rate(self.settings, self.step)
+        rate = learning_rate(self.settings, self.step, self.plateaus)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -180,12 +173,15 @@ class _Loop:
         return StepRecord(self.step, value, rate, size, self._validation())
 
     def _update_average(self) -> None:
-        if self.average is None or self.settings.averaging is None:
+        if self.average is None:
             return
-        decay = min(self.settings.averaging, (1 + self.step) / (10 + self.step))  # forget the start sooner
+        self.averaged += 1
+        share = 1 / self.averaged  # a plain mean
+        if self.settings.averaging is not None:
+            share = 1 - min(self.settings.averaging, (1 + self.step) / (10 + self.step))  # forget the start sooner
         for name, value in self.module.state_dict().items():
             if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
+                self.average[name].lerp_(value, share)
             else:
                 self.average[name].copy_(value)
 
@@ -203,9 +199,16 @@ class _Loop:
             self.best_score, self.best_step, self.stale = score, self.step, 0
             self.best = _weights(self.module)
         else:
-            self.stale += 1
+            self._go_stale(training)
         self.module.load_state_dict(training)
         return score
+
+    def _go_stale(self, training: dict[str, Tensor]) -> None:
+        """One validation more without a better one, which may divide the learning rate or begin the average."""
+        self.stale += 1
+        self.plateaus += self.stale % self.settings.plateau_patience == 0
+        if self.settings.optimizer == "asgd" and self.average is None and self.stale >= self.settings.trigger:
+            self.average, self.stale = {name: value.clone() for name, value in training.items()}, 0
 
     def _out_of_patience(self) -> bool:
         return self.validate is not None and self.settings.patience is not None and self.stale >= self.settings.patience
@@ -231,8 +234,7 @@ class _Loop:
             tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
         tensors |= {f"carried.{name}": value for name, value in self.carried.items()}
         tensors["random"] = torch.get_rng_state()
-        counters = ("step", "best_step", "stale", "done")
-        state: dict[str, Any] = {name: getattr(self, name) for name in counters}
+        state: dict[str, Any] = {name: getattr(self, name) for name in _COUNTERS}
         state["best_score"] = self.best_score if math.isfinite(self.best_score) else None
         return Checkpoint(tensors, state)
 
@@ -259,8 +261,8 @@ class _Loop:
         if isinstance(self.loss, Carrying):
             self.loss.load_state_dict(self.carried)
         torch.set_rng_state(parts["random"][""])
-        for name in ("step", "best_step", "stale", "done"):
-            setattr(self, name, checkpoint.state[name])
+        for name in _COUNTERS:
+            setattr(self, name, checkpoint.state.get(name, 0))  # older checkpoints have fewer
         score = checkpoint.state["best_score"]
         self.best_score = math.inf if score is None else score
         self.stage.rewind(self.step)
@@ -278,5 +280,5 @@ def _optimizer(parameters: list[nn.Parameter], settings: TrainingSettings) -> to
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay)
-    momentum = settings.momentum
+    momentum = settings.momentum if settings.optimizer == "sgd" else 0.0
     return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0)
