@@ -19,7 +19,8 @@ from shared import keep
 
 from recurra.data.equations import lorenz, mackey_glass, narma
 from recurra.layers import Reservoir
-from recurra.models.echo_state import EchoStateNetwork, valid_steps
+from recurra.models.echo_checks import valid_steps
+from recurra.models.echo_state import EchoStateNetwork
 from recurra.models.reservoir_search import search_reservoir
 
 STEPS, LEARNED, SEARCHED = 10_000, 6_000, 8_000
@@ -88,7 +89,7 @@ def fit_ours(x: np.ndarray, y: np.ndarray, units: int, seed: int) -> tuple[EchoS
     )
     network = EchoStateNetwork(reservoir, y.shape[1], ridge=h["ridge"])
     state = network.add(torch.from_numpy(x), torch.from_numpy(y))
-    network.readout.solve()
+    network.solve()
     return network, state
 
 
@@ -131,12 +132,9 @@ def after_search(name: str, x: np.ndarray, y: np.ndarray, units: int) -> dict[st
         fixed={"connectivity": HYPERPARAMETERS["connectivity"]},
     )
     seconds = time.perf_counter() - begun
-    best = found.best
-    options: dict[str, Any] = {"connectivity": HYPERPARAMETERS["connectivity"], **best.options}
-    reservoir = Reservoir(x.shape[1], units, **options, seed=0, dtype=torch.float64)
-    network = EchoStateNetwork(reservoir, y.shape[1], ridge=best.ridge)
+    best, network = found.best, found.build()
     state = network.add(given[:SEARCHED], wanted[:SEARCHED])
-    network.readout.solve()
+    network.solve()
     predicted, _ = network(given[SEARCHED:], state)
     record: dict[str, Any] = {
         "series": name,
@@ -150,7 +148,7 @@ def after_search(name: str, x: np.ndarray, y: np.ndarray, units: int) -> dict[st
     }
     if name in LYAPUNOV:
         begun = time.perf_counter()
-        going_on = network.generate(given[:SEARCHED], LOOP)
+        going_on, _ = network.generate(given[:SEARCHED], LOOP)
         record["closed loop, us a step"] = round(1e6 * (time.perf_counter() - begun) / (LOOP + SEARCHED))
         valid = valid_steps(going_on, given[SEARCHED : SEARCHED + LOOP])
         record["valid steps of 1,000"] = valid

@@ -108,6 +108,11 @@ def test_a_ridge_below_rounding_still_gives_least_squares():
         (lambda r: LeastSquares(7, 2, ridge=0.0), "ridge is 0"),
         (lambda r: LeastSquares(7, 2, forgetting=1.5), "forgetting is 1.5"),
         (lambda r: LeastSquares(7, 2).update(S[0], Y), "states are"),
+        (lambda r: LeastSquares(7, 2).update(S / 0, Y), "states hold NaN or infinity"),
+        (lambda r: LeastSquares(7, 2)(S), "states have dtype torch.float64, the weights torch.float32; convert one"),
+        (lambda r: LeastSquares(7, 2)(S[:, :3]), r"states are \(200, 3\); expected a tensor \(\.\.\., 7\)"),
+        (lambda r: r(S), "states have dtype torch.float64, the weights torch.float32; convert one"),
+        (lambda r: r(S.float()), "the readout has no weights yet; call fit, or add and then solve"),
     ],
 )
 def test_wrong_use_is_refused(call, words):
@@ -149,3 +154,61 @@ def test_many_steps_stay_stable():
     errors = readout.update(s, s.sum(1, keepdim=True))
     assert float(errors[-500:].abs().max()) < 1e-3
     assert torch.equal(readout.inverse, readout.inverse.T)
+
+
+@pytest.mark.parametrize("forgetting", [0.9, 0.99])
+def test_what_inputs_say_nothing_of_is_not_forgotten_for_ever(forgetting):
+    """Else P, and with it the weights, would leave all bounds: 0.99^-80,000 is no number."""
+    readout = LeastSquares(3, 1, ridge=1e-2, forgetting=forgetting, dtype=torch.float64)
+    s = draw(200, 3)
+    readout.update(s, s @ torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64))
+    quiet = torch.zeros(3000, 3, dtype=torch.float64)
+    quiet[:, 0] = draw(3000, seed=4)  # one feature goes on
+    readout.update(quiet, quiet[:, :1])
+    assert readout.weight[0].tolist() == pytest.approx([1.0, 2.0, 3.0, 0.0], abs=1e-3)
+    assert float(torch.linalg.eigvalsh(readout.inverse).max()) <= 10 / 1e-2 / forgetting * 2
+    errors = readout.update(s, s.sum(1, keepdim=True))
+    assert float(errors[-100:].abs().max()) < 0.05
+    assert torch.equal(readout.inverse, readout.inverse.T)
+
+
+def test_products_of_many_features_are_those_of_all():
+    s = draw(400, 300)
+    readout = RidgeReadout(300, 1, ridge=0.1, dtype=torch.float64)
+    readout.fit(s, s[:, :1] + s[:, 299:])
+    weight, _ = by_augmented_rows(s, s[:, :1] + s[:, 299:], 0.1)
+    assert np.allclose(readout.weight, weight, atol=1e-10)
+
+
+def test_nothing_is_taken_in_of_what_is_not_finite():
+    readout = RidgeReadout(7, 2, dtype=torch.float64)
+    readout.add(S, Y)
+    before = {name: part.clone() for name, part in readout.state_dict().items()}
+    for bad in (float("nan"), float("inf")):
+        for place in (S, Y):
+            spoilt = place.clone()
+            spoilt[3, 1], spoilt[4, 1] = bad, -bad
+            with pytest.raises(ArgumentError, match=f"{'states' if place is S else 'targets'} hold NaN or infinity"):
+                readout.add(*((spoilt, Y) if place is S else (S, spoilt)))
+    assert all(torch.equal(part, before[name]) for name, part in readout.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [RidgeReadout, LeastSquares])
+def test_what_is_known_stays_double_when_weights_are_converted(kind):
+    readout, other = (kind(7, 2, ridge=1e-3, dtype=torch.float64) for _ in range(2))
+
+    def learn(one, states, targets):
+        if kind is LeastSquares:
+            one.update(states, targets)
+        else:
+            one.add(states, targets)
+            one.solve()
+
+    learn(readout, S[:100], Y[:100])
+    learn(other, S[:100], Y[:100])
+    readout.float()
+    for one, dtype in ((readout, torch.float32), (other, torch.float64)):
+        learn(one, S[100:].to(dtype).double(), Y[100:])
+        assert one(S.to(dtype)).dtype == dtype
+    assert torch.allclose(readout.weight.double(), other.weight, atol=1e-5)
+    assert all(getattr(readout, name).dtype == torch.float64 for name in kind.known)

@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 
+from recurra.compiler.toolchain import find_compiler
 from recurra.errors import ArgumentError
 from recurra.layers import Reservoir
 from recurra.layers.spectrum import spectral_radius
@@ -25,6 +26,12 @@ def test_recurrent_weights_are_sparse_and_scaled(hidden_size):
     layer = make_reservoir(hidden_size=hidden_size, spectral_radius=1.25).layers[0]
     assert spectral_radius(layer.weight_hh_l0) == pytest.approx(1.25, rel=1e-6)
     assert torch.equal((layer.weight_hh_l0 != 0).sum(1), torch.full((hidden_size,), 10))
+
+
+def test_recurrent_weights_may_all_be_there():
+    weight = make_reservoir(hidden_size=120, connectivity=1.0).layers[0].weight_hh_l0
+    assert spectral_radius(weight) == pytest.approx(0.9, rel=1e-6)
+    assert (weight != 0).all()
 
 
 def test_input_weights_and_biases_are_within_their_scales():
@@ -113,6 +120,18 @@ def test_weights_are_fixed_unless_they_are_to_be_trained():
     x = draw(4, 1, 2).requires_grad_()
     fixed(x)[0].sum().backward()
     assert x.grad.abs().sum() > 0
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_a_stream_is_the_whole_and_says_where_it_is():
+    reservoir, x = make_reservoir(num_layers=2), draw(6, 3, 2)
+    whole, last = reservoir(x)
+    stream = reservoir.stream(3, reservoir.initial_state(3))
+    for x_t, y_t in zip(x, whole, strict=True):
+        assert_within_rounding(torch.from_numpy(stream(x_t.numpy())), y_t, "y")
+    for one, expected in zip(stream.state, last, strict=True):
+        assert_within_rounding(one.h, expected.h, "state")
+    assert [one.h.shape for one in reservoir.initial_state()] == [(1, 30)] * 2
 
 
 def test_it_can_be_copied_and_filed():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackError
 
 from recurra.layers.spectrum import spectral_radius
@@ -18,6 +19,7 @@ def test_it_is_the_largest_of_all_eigenvalues(size, density):
     matrix = draw(size, density)
     expected = torch.linalg.eigvals(matrix).abs().max()
     assert spectral_radius(matrix) == pytest.approx(float(expected), rel=1e-7)
+    assert spectral_radius(csr_array(matrix.numpy())) == pytest.approx(float(expected), rel=1e-7)
 
 
 def test_where_the_iteration_fails_all_eigenvalues_are_computed(monkeypatch):

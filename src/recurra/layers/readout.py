@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +14,33 @@ from recurra.layers.arguments import check_count
 
 __all__ = ["LeastSquares", "RidgeReadout"]
 
+_STRIP = 128  # columns of the products that are computed at once
+_WIDEST = 10.0  # how much less may be known of a direction than at the beginning, before that is mended
 
-class RidgeReadout(nn.Module):
+
+class Readout(nn.Module):
+    """A readout that keeps in float64 what it knows of the steps so far, whatever type its weights are converted to."""
+
+    known: tuple[str, ...]
+    """Names of the buffers that stay float64."""
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        before = {name: getattr(self, name) for name in self.known}
+        super()._apply(function, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in before.items():
+            now: Tensor = getattr(self, name)
+            setattr(self, name, now.double() if buffer.is_meta else buffer.to(now.device))
+        return self
+
+
+class RidgeReadout(Readout):
     """A linear readout by ridge regression (Hoerl & Kennard 1970), in closed form.
 
         y = W s + b      W = C_ys (C_ss + ridge I)^-1,   b = mean(y) - W mean(s)
 
     C are sums of products of what is left of states s and targets y without their means, so that the ridge leaves b
     alone. They are kept in float64: states may come in parts, in any order, and the ridge may be changed afterwards.
+    It reads nothing before `solve`.
 
     input_size, output_size: features of s and y.
     ridge: how much large weights cost, in squared units of s summed over steps; at least 0.
@@ -34,6 +55,7 @@ class RidgeReadout(nn.Module):
     [3.0, -1.0, 5.0]
     """
 
+    known = ("products", "owed", "sums", "totals", "steps")
     weight: Tensor
     bias: Tensor
     products: Tensor
@@ -41,6 +63,7 @@ class RidgeReadout(nn.Module):
     sums: Tensor
     totals: Tensor
     steps: Tensor
+    solved: Tensor
 
     def __init__(
         self,
@@ -59,9 +82,16 @@ class RidgeReadout(nn.Module):
         self.register_buffer("bias", torch.zeros(output_size, dtype=dtype))
         for name, shape in self._shapes().items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("solved", torch.tensor(False))
 
     def forward(self, states: Tensor) -> Tensor:
-        """(..., input_size) to (..., output_size)."""
+        """(..., input_size) to (..., output_size).
+
+        Raises ArgumentError if states do not fit, or no weights were solved for.
+        """
+        check_states(states, self.weight, self.input_size)
+        if not torch.compiler.is_compiling() and not self.solved:
+            raise ArgumentError("the readout has no weights yet; call fit, or add and then solve, before it reads")
         return nn.functional.linear(states, self.weight, self.bias)
 
     @torch.no_grad()
@@ -71,10 +101,15 @@ class RidgeReadout(nn.Module):
         Raises ArgumentError if they do not fit each other, or hold what is no finite number.
         """
         s, y = check_pairs(states, targets, self.input_size, self.output_size)
-        self.products += s.T @ s
-        self.owed += y.T @ s
-        self.sums += s.sum(0)
-        self.totals += y.sum(0)
+        sums, totals = s.sum(0), y.sum(0)
+        for name, total in (("states", sums), ("targets", totals)):
+            check_finite(name, total)  # as the sum is if all are, at a fraction of what a look at each costs
+        for begin in range(0, self.input_size, _STRIP):  # the upper triangle is the lower's mirror, and nobody reads it
+            strip, read = slice(begin, begin + _STRIP), slice(0, begin + _STRIP)
+            self.products[strip, read].addmm_(s[:, strip].T, s[:, read])
+        self.owed.addmm_(y.T, s)
+        self.sums += sums
+        self.totals += totals
         self.steps += len(s)
 
     @torch.no_grad()
@@ -96,6 +131,7 @@ class RidgeReadout(nn.Module):
         self.weight.copy_(weight)
         if self.biased:
             self.bias.copy_(level - weight @ mean)
+        self.solved.fill_(True)
 
     def fit(self, states: Tensor, targets: Tensor) -> None:
         """`forget`, `add` and `solve` in one."""
@@ -104,8 +140,8 @@ class RidgeReadout(nn.Module):
         self.solve()
 
     def forget(self) -> None:
-        """What was taken in."""
-        for name in self._shapes():
+        """Forget what was taken in; weights stay as they are until the next `solve`."""
+        for name in self.known:
             getattr(self, name).zero_()
 
     def extra_repr(self) -> str:
@@ -113,7 +149,7 @@ class RidgeReadout(nn.Module):
         return f"{self.input_size}, {self.output_size}, ridge={self.ridge}"
 
     def _solved(self, products: Tensor, owed: Tensor) -> Tensor:
-        """The weights, (output_size, input_size)."""
+        """The weights, (output_size, input_size); of the products the lower triangle is read."""
         held = products + self.ridge * torch.eye(self.input_size, dtype=torch.float64, device=products.device)
         factor, failed = torch.linalg.cholesky_ex(held)
         if not failed:
@@ -139,13 +175,15 @@ class RidgeReadout(nn.Module):
         }
 
 
-class LeastSquares(nn.Module):
+class LeastSquares(Readout):
     """A linear readout that learns at every step by recursive least squares, for streams.
 
         k = P s / (forgetting + s^T P s)      W <- W + (y - W s) k^T      P <- (P - k s^T P) / forgetting
 
     After many steps it is what ridge regression of them gives, later steps counting more with forgetting below 1
-    (Haykin, Adaptive filter theory, chapter 10; for reservoirs: Jaeger 2002).
+    (Haykin, Adaptive filter theory, chapter 10; for reservoirs: Jaeger 2002). What inputs say nothing of is not
+    forgotten for ever, which would let P grow without bound: when P has grown to ten times what it began with, its
+    eigenvalues are cut at 1 / ridge.
 
     input_size, output_size: features of s and y; a constant feature of 1 is added for the bias.
     ridge: P begins as I / ridge: how little the first steps are believed; above 0.
@@ -160,6 +198,7 @@ class LeastSquares(nn.Module):
     11.0
     """
 
+    known = ("inverse",)
     weight: Tensor
     inverse: Tensor
 
@@ -184,7 +223,9 @@ class LeastSquares(nn.Module):
         self.register_buffer("inverse", torch.eye(input_size + 1, dtype=torch.float64) / ridge)
 
     def forward(self, states: Tensor) -> Tensor:
-        """(..., input_size) to (..., output_size)."""
+        """(..., input_size) to (..., output_size); zeros before the first update. Raises ArgumentError if states do not
+        fit."""
+        check_states(states, self.weight, self.input_size)
         return nn.functional.linear(states, self.weight[:, :-1], self.weight[:, -1])
 
     @torch.no_grad()
@@ -194,22 +235,33 @@ class LeastSquares(nn.Module):
         Returns what was off before, target - y. Raises ArgumentError if they do not fit, or are no finite numbers.
         """
         s, y = check_pairs(states, target, self.input_size, self.output_size)
+        check_finite("states", s)
+        check_finite("targets", y)
         errors = []
         for row, wanted in zip(s, y, strict=True):
             row = torch.cat([row, row.new_ones(1)])
             error = wanted - self.weight.double() @ row
             moved = self.inverse @ row
-            gain = moved / (self.forgetting + row @ moved)
-            self.weight += torch.outer(error, gain).to(self.weight.dtype)
-            self.inverse -= torch.outer(gain, moved)
-            self.inverse /= self.forgetting
-            self.inverse.copy_((self.inverse + self.inverse.T) / 2)  # rounding would make it lean, and then diverge
+            spread = self.forgetting + row @ moved
+            self.weight += torch.outer(error, moved / spread).to(self.weight.dtype)
+            taken = moved / spread.sqrt()  # so that its square is symmetric to the last bit: else P would diverge
+            self.inverse.addr_(taken, taken, alpha=-1)
+            if self.forgetting < 1:
+                self.inverse /= self.forgetting
+                self._bound()
             errors.append(error)
         return torch.stack(errors).view(target.shape).to(target.dtype) if errors else torch.zeros_like(target)
 
     def extra_repr(self) -> str:
         """The sizes, and how it learns."""
         return f"{self.input_size}, {self.output_size}, ridge={self.ridge}, forgetting={self.forgetting}"
+
+    def _bound(self) -> None:
+        """Cut the eigenvalues of P where it has grown too much."""
+        if self.inverse.diagonal().max() > _WIDEST / self.ridge:
+            values, modes = torch.linalg.eigh(self.inverse)
+            cut = (modes * values.clamp(0, 1 / self.ridge)) @ modes.T
+            self.inverse.copy_((cut + cut.T) / 2)
 
 
 def check_ridge(value: object) -> float:
@@ -220,14 +272,29 @@ def check_ridge(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def check_states(states: object, weight: Tensor, input_size: int) -> None:
+    """Raise ArgumentError unless a readout with such weights can read the states."""
+    if not isinstance(states, Tensor) or not states.dim() or states.shape[-1] != input_size:
+        came = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
+        raise ArgumentError(f"states are {came}; expected a tensor (..., {input_size})")
+    if states.dtype != weight.dtype and not torch.is_autocast_enabled(states.device.type):
+        raise ArgumentError(
+            f"states have dtype {states.dtype}, the weights {weight.dtype}; convert one: states.to({weight.dtype})"
+        )
+
+
+def check_finite(name: str, values: Tensor) -> None:
+    """Raise ArgumentError if there is NaN or infinity."""
+    if not values.isfinite().all():
+        raise ArgumentError(f"{name} hold NaN or infinity; leave those steps out")
+
+
 def check_pairs(states: Tensor, targets: Tensor, input_size: int, output_size: int) -> tuple[Tensor, Tensor]:
-    """Both as rows of float64. Raises ArgumentError if they do not fit each other, or are no finite numbers."""
+    """Both as rows of float64. Raises ArgumentError if they do not fit each other."""
     for name, tensor, size in (("states", states, input_size), ("targets", targets, output_size)):
         if not isinstance(tensor, Tensor) or not tensor.dim() or tensor.shape[-1] != size:
             came = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
             raise ArgumentError(f"{name} are {came}; expected a tensor (..., {size})")
-        if not tensor.isfinite().all():
-            raise ArgumentError(f"{name} hold NaN or infinity; leave those steps out")
     if states.shape[:-1] != targets.shape[:-1]:
         raise ArgumentError(
             f"states are {tuple(states.shape)}, targets {tuple(targets.shape)}; expected one target for each step"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from recurra.cells import State
@@ -17,8 +18,9 @@ from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_connectivity, check_count, check_seed
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.spectrum import spectral_radius as spectral_radius_of
+from recurra.layers.streaming import Stream
 
-__all__ = ["Reservoir"]
+__all__ = ["Reservoir", "ReservoirStream"]
 
 _CONNECTIONS = 10  # of a unit, where nothing else is said
 
@@ -144,23 +146,22 @@ class Reservoir(nn.Module):
             states.append(last)
         return _joined(outputs), tuple(states)
 
-    def stream(self, batch: int | None = None, state: Sequence[State] | None = None) -> Callable[[Any], Array]:
-        """The reservoir as a stream on NumPy arrays, which holds its state itself: y_t = stream(x_t), much faster than
-        `step`. batch: rows that are stepped together; None: vectors without a batch. state: where to begin.
+    def initial_state(self, batch: int | None = None) -> tuple[State, ...]:
+        """What a sequence begins with, zeros: a State of each layer, without batch if None."""
+        return tuple(layer.initial_state(batch) for layer in self._layers())
 
+    def stream(self, batch: int | None = None, state: Sequence[State] | None = None) -> ReservoirStream:
+        """The reservoir as a stream on NumPy arrays, which holds its state itself: y_t = stream(x_t), much faster than
+        `step`.
+
+        batch: rows that are stepped together; None: vectors without a batch.
+        state: where to begin, as for a step.
         Raises ArgumentError where there is no compiled kernel.
         """
         starts = self._starts(state)
-        streams = [layer.stream(batch, start) for layer, start in zip(self._layers(), starts, strict=True)]
-
-        def run(x_t: Any) -> Array:
-            outputs = []
-            for one in streams:
-                x_t = one(x_t)
-                outputs.append(x_t)
-            return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
-
-        return run
+        return ReservoirStream(
+            [layer.stream(batch, start) for layer, start in zip(self._layers(), starts, strict=True)]
+        )
 
     def explain(self) -> str:
         """Which engine runs each layer here and now, and why."""
@@ -203,17 +204,52 @@ class Reservoir(nn.Module):
         if self.input_connectivity < 1:
             into *= torch.rand(units, features, generator=generator) < self.input_connectivity
         like.copy_(into)
-        there = parameters["weight_hh"] != 0
-        again = _uniform(units, units, generator).where(there.cpu(), 0.0)
-        found = spectral_radius_of(again)
+        places = getattr(layer, "connections_hh_l0", torch.arange(units).expand(units, units)).cpu()  # unit connected
+        again = _uniform(units, places.shape[1], generator)
+        found = spectral_radius_of(_as_sparse(again, places))
         if radius and not found:
             raise ArgumentError(
                 f"the drawn weights have no eigenvalue but 0, which nothing scales to {radius}; "
                 f"use more units, a larger connectivity or another seed"
             )
-        parameters["weight_hh"].copy_(again * (radius / found if found else 0.0))
+        again *= radius / found if found else 0.0
+        weight = parameters["weight_hh"]
+        weight.zero_().scatter_(1, places.to(weight.device), again.to(weight))
         parameters["bias_ih"].copy_(_uniform(1, units, generator)[0] * self.bias_scaling)
         parameters["bias_hh"].zero_()
+
+
+class ReservoirStream:
+    """A reservoir step by step: `reservoir.stream()` opens one.
+
+        y_t = stream(x_t)
+
+    x_t: (batch, feature), or (feature,) for a stream without a batch, in the reservoir's dtype.
+    y_t: the states of all units; of a single layer the stream's own array, which the next step overwrites.
+    """
+
+    def __init__(self, layers: Sequence[Stream]) -> None:
+        self._layers = layers
+
+    def __call__(self, x_t: Any) -> Array:
+        """One step. Raises ArgumentError if the shape does not fit."""
+        outputs = []
+        for layer in self._layers:
+            x_t = layer(x_t)
+            outputs.append(x_t)
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
+
+    @property
+    def state(self) -> tuple[State, ...]:
+        """A copy of the state as the reservoir has it, a State of each layer."""
+        return tuple(layer.state for layer in self._layers)
+
+
+def _as_sparse(weights: Tensor, places: Tensor) -> csr_array:
+    """The square matrix with such weights in such columns of its rows."""
+    units, connected = places.shape
+    ends = np.arange(units + 1) * connected
+    return csr_array((weights.flatten().numpy(), places.flatten().numpy(), ends), shape=(units, units))
 
 
 def _uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:

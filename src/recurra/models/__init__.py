@@ -1,9 +1,12 @@
 """Networks typed by shape: what goes in, what comes out, blind to the task."""
 
-from recurra.models.attention_decoder import Decoded, DecoderState, Memory
-from recurra.models.decoding import Generated
-from recurra.models.echo_state import EchoStateNetwork, Forgetting, forgetting, valid_steps
+from recurra.models.decoding import Generated, Writing
+from recurra.models.echo_checks import EchoStateCheck, check_echo_state, valid_steps
+from recurra.models.echo_parts import EchoState
+from recurra.models.echo_state import Continuation, EchoStateNetwork
 from recurra.models.encoder_decoder import EncoderDecoder
+from recurra.models.generation import Answers
+from recurra.models.memory import Decoded, DecoderState, Memory
 from recurra.models.plan import NetworkOptions, Plan, make_plan
 from recurra.models.reservoir_search import Search, Trial, search_reservoir
 from recurra.models.seq2seq import Seq2Seq, shift
@@ -12,11 +15,14 @@ from recurra.models.vec2seq import Vec2Seq
 from recurra.models.window import WindowConfig, WindowNetwork
 
 __all__ = [
+    "Answers",
+    "Continuation",
     "Decoded",
     "DecoderState",
+    "EchoState",
+    "EchoStateCheck",
     "EchoStateNetwork",
     "EncoderDecoder",
-    "Forgetting",
     "Generated",
     "Memory",
     "NetworkOptions",
@@ -28,7 +34,8 @@ __all__ = [
     "Vec2Seq",
     "WindowConfig",
     "WindowNetwork",
-    "forgetting",
+    "Writing",
+    "check_echo_state",
     "make_plan",
     "search_reservoir",
     "shift",

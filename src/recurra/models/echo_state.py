@@ -1,46 +1,63 @@
-"""Echo state networks: a reservoir that is drawn, and a linear readout that is solved for."""
+"""Echo state networks: a reservoir that is drawn, and a linear readout that is solved for or learns step by step."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from recurra.cells import State
 from recurra.errors import ArgumentError
-from recurra.layers import Reservoir, RidgeReadout
+from recurra.layers import LeastSquares, Reservoir, RidgeReadout
 from recurra.layers.arguments import check_count, check_flag
+from recurra.models.background import Background
+from recurra.models.echo_body import EchoBody, Lengths
+from recurra.models.echo_parts import EchoState, choose, keep, pairs
 
-__all__ = ["EchoStateNetwork", "Forgetting", "forgetting", "valid_steps"]
+__all__ = ["Continuation", "EchoStateNetwork"]
 
 _CHUNK = 2048  # steps whose states are held at once
 
-_Starts = tuple[tuple[State, ...], ...]
+
+class Continuation(NamedTuple):
+    """How a network goes on by itself.
+
+    answers: its outputs, (steps, batch, feature) or (steps, feature).
+    state: has read all answers but the last, so that `generate(answers[-1:], ..., state)` goes on.
+    """
+
+    answers: Tensor
+    state: EchoState
 
 
-class EchoStateNetwork(nn.Module):
-    """An echo state network (Jaeger 2001): only its readout is trained, in closed form.
+class EchoStateNetwork(EchoBody):
+    """An echo state network (Jaeger 2001): only its readout is trained, in closed form or online.
 
         h_t = reservoir(x_t [, y_(t-1)], h_(t-1))      y_t = W h_t [+ V x_t] + b
 
     reservoirs: a `Reservoir`, deep or not; or several side by side, each with its own dynamics, which all read x.
     output_size: features of y.
-    ridge: of the readout, as `RidgeReadout` has it.
-    washout: first steps of a sequence that are not learned from: what they hold of the beginning must fade.
-    feedback: whether reservoirs also read the output of the step before: their input_size is then that of x and y
-        together. In `fit` that output is the target.
+    ridge: of the readout, as `RidgeReadout` or `LeastSquares` has it; None: their own.
+    washout: first steps of a row that are not learned from: what they hold of the beginning must fade.
+    feedback: whether reservoirs also read the output of the step before: build them with an input_size of the features
+        of x and y together. While learning that output is the target.
     read_input: whether the readout reads x, too.
+    noise: deviation of what is added to the targets that are fed back while learning, so that the network learns to
+        come back from its own errors (after Jaeger 2001, who adds it to the states); with feedback only.
+    seed: of the noise.
+    online: whether the readout learns step by step, by `update` (`LeastSquares`), and not from whole sequences by
+        `fit` (`RidgeReadout`).
+    forgetting: weight of a step for each one after it, online only; 1: all steps count alike.
 
     Raises ArgumentError for an invalid argument.
 
     >>> wave = torch.sin(torch.arange(400, dtype=torch.float64) / 5)[:, None]  # time feature
     >>> network = EchoStateNetwork(Reservoir(1, 50, seed=0, dtype=torch.float64), 1)
     >>> network.fit(wave[:300])
-    >>> going_on = network.generate(wave[:300], steps=100)
-    >>> bool((going_on - wave[300:]).abs().max() < 0.01)
+    >>> answers, state = network.generate(wave[:300], steps=100)
+    >>> bool((answers - wave[300:]).abs().max() < 0.01)
     True
     """
 
@@ -49,279 +66,241 @@ class EchoStateNetwork(nn.Module):
         reservoirs: Reservoir | Sequence[Reservoir],
         output_size: int,
         *,
-        ridge: float = 1e-8,
+        ridge: float | None = None,
         washout: int = 100,
         feedback: bool = False,
         read_input: bool = False,
+        noise: float = 0.0,
+        seed: int = 0,
+        online: bool = False,
+        forgetting: float = 1.0,
     ) -> None:
-        super().__init__()
-        several = [reservoirs] if isinstance(reservoirs, Reservoir) else list(reservoirs)
-        if not several or not all(isinstance(one, Reservoir) for one in several):
-            raise ArgumentError(f"reservoirs is {reservoirs!r}; expected a Reservoir, or a sequence of some")
-        sizes = {one.input_size for one in several}
-        if len(sizes) > 1 or any(one.batch_first for one in several):
-            raise ArgumentError("reservoirs side by side must have one input_size, and be built with batch_first=False")
-        check_flag("feedback", feedback)
-        check_flag("read_input", read_input)
+        super().__init__(reservoirs, output_size, feedback=feedback, read_input=read_input, noise=noise, seed=seed)
+        check_flag("online", online)
         if not isinstance(washout, int) or isinstance(washout, bool) or washout < 0:
             raise ArgumentError(f"washout is {washout!r}; expected a number of steps of at least 0")
-        self.output_size = check_count("output_size", output_size)
-        self.input_size = sizes.pop() - (output_size if feedback else 0)
-        if self.input_size < 0:
-            raise ArgumentError(f"feedback=True: reservoirs must read at least the {output_size} outputs")
-        self.washout, self.feedback, self.read_input = washout, feedback, read_input
-        self.reservoirs = nn.ModuleList(several)
-        units = sum(one.output_size for one in several) + (self.input_size if read_input else 0)
-        dtype = next(several[0].parameters()).dtype
-        self.readout = RidgeReadout(units, output_size, ridge=ridge, dtype=dtype)
+        if forgetting != 1 and not online:
+            raise ArgumentError(
+                f"forgetting is {forgetting!r}; it is for a readout that learns online, use online=True"
+            )
+        self.washout, self.online, self.forgetting = washout, online, forgetting
+        options: dict[str, Any] = {"dtype": self.reservoirs.weight.dtype} | ({} if ridge is None else {"ridge": ridge})
+        self.readout: RidgeReadout | LeastSquares = (
+            LeastSquares(self.features, output_size, forgetting=forgetting, **options)
+            if online
+            else RidgeReadout(self.features, output_size, **options)
+        )
 
     def forward(
-        self, x: Tensor, state: _Starts | None = None, *, lengths: Tensor | Sequence[int] | None = None
-    ) -> tuple[Tensor, _Starts]:
-        """Outputs at every step, and where the reservoirs end. With feedback, step by step.
+        self, x: Tensor, state: EchoState | None = None, *, lengths: Lengths = None
+    ) -> tuple[Tensor, EchoState]:
+        """Outputs at every step, and where the network ends. With feedback it reads its own outputs.
 
-        x: (time, batch, feature) or (time, feature). state: as returned; None: zeros. lengths: steps of each row.
-        Raises ArgumentError if a shape does not fit.
+        x: (time, batch, feature) or (time, feature). state: as returned; None: zeros.
+        lengths: steps of each row, 0 to time; None: all. Outputs past a row's end are 0, its state is the one there.
+        Raises ArgumentError if a shape does not fit, or nothing was learned yet.
         """
+        batch, mask = self._check(x), self._mask(x, lengths)
+        state = self._begin(batch, state)
+        if mask is not None:
+            x = x.where(mask.unsqueeze(-1), 0.0)
         if not self.feedback:
-            features, last = self._read(x, x, state, lengths)
-            return self.readout(features), last
-        if lengths is not None:
-            raise ArgumentError("lengths was passed to a network with feedback, which runs step by step; leave it out")
-        y_t = x.new_zeros(*x.shape[1:-1], self.output_size)
-        outputs = []
-        for x_t in x:
-            y_t, state = self.step(x_t, state, before=y_t)
-            outputs.append(y_t)
-        return torch.stack(outputs), state or ()
+            features, last = self._read(x, x, state, mask)
+            y = self.readout(features)
+        elif mask is None and not (torch.is_grad_enabled() and self._has_gradients(x)):
+            y, last = self._walk(x, batch, self._with_output(state))
+        else:
+            y, last = self._step_through(x, self._with_output(state), mask)
+        return (y if mask is None else y.where(mask.unsqueeze(-1), 0.0)), last
 
     def step(
-        self, x_t: Tensor, state: _Starts | None = None, *, before: Tensor | None = None
-    ) -> tuple[Tensor, _Starts]:
-        """One step: x_t (batch, feature) or (feature,). before: with feedback, the output of the step before."""
+        self, x_t: Tensor, state: EchoState | None = None, *, before: Tensor | None = None
+    ) -> tuple[Tensor, EchoState]:
+        """One step: x_t (batch, feature) or (feature,); step by step equals the whole sequence.
+
+        before: with feedback, the output of the step before, if it is another than the state's: a measured one.
+        Raises ArgumentError if a shape does not fit, or nothing was learned yet.
+        """
+        state = self._begin(self._check(x_t, step=True), state)
         read = x_t
         if self.feedback:
-            before = x_t.new_zeros(*x_t.shape[:-1], self.output_size) if before is None else before
-            read = torch.cat([x_t, before], -1)
-        outputs, states = [], []
-        for one, start in zip(self._all(), self._starts(state), strict=True):
-            y_t, last = one.step(read, start)
-            outputs.append(y_t)
-            states.append(last)
-        if self.read_input:
-            outputs.append(x_t)
-        return self.readout(torch.cat(outputs, -1)), tuple(states)
+            before = self._with_output(state).y if before is None else before
+            read = torch.cat([x_t, self._check_outputs("before", before, x_t)], -1)
+        elif before is not None:
+            raise ArgumentError("before was passed to a network without feedback, which reads no outputs; leave it out")
+        units, ends = self.reservoirs.step(read, state.reservoirs)
+        y_t: Tensor = self.readout(self._with_input(units, x_t))
+        return y_t, EchoState(ends, state.steps + 1, y_t if self.feedback else None)
 
-    def fit(self, x: Tensor, y: Tensor | None = None, *, lengths: Tensor | Sequence[int] | None = None) -> None:
+    def fit(self, x: Tensor, y: Tensor | None = None, *, lengths: Lengths = None) -> None:
         """Solve for the readout, forgetting what it was before.
 
-        x: (time, batch, feature) or (time, feature). y: targets, likewise; None: the next x. lengths: steps of a row.
-        Raises ArgumentError if they do not fit, or no step is left after the washout.
+        x: (time, batch, feature) or (time, feature). y: targets, likewise; None: the next x.
+        lengths: steps of each row of x; None: all.
+        Raises ArgumentError if they do not fit, no step is left after the washout, or the readout learns online.
         """
-        self.readout.forget()
-        self.add(x, y, lengths=lengths)
-        self.readout.solve()
+        self._ridge_readout("fit").forget()
+        state = self.add(x, y, lengths=lengths)
+        if not self._ridge_readout("fit").steps:
+            last = ", the last without a next x to learn" if y is None else ""
+            raise ArgumentError(
+                f"the longest row of x has {int(state.steps.max())} steps{last}, washout is {self.washout}, and none "
+                f"is left to learn from; pass more, or a smaller washout"
+            )
+        self.solve()
 
     @torch.no_grad()
     def add(
-        self,
-        x: Tensor,
-        y: Tensor | None = None,
-        state: _Starts | None = None,
-        *,
-        lengths: Tensor | Sequence[int] | None = None,
-    ) -> _Starts:
-        """Take in a part of the data: `fit` is one `add` and `readout.solve()`.
+        self, x: Tensor, y: Tensor | None = None, state: EchoState | None = None, *, lengths: Lengths = None
+    ) -> EchoState:
+        """Take in a part of the data: `fit` is one `add` and `solve`; so are many, each with the state of the last.
 
-        state: where the part before ended; None begins anew, with a washout. Returns where it ends.
+        x, y, lengths: as for `fit`. state: where the part before ended; None begins anew, with a washout.
+        Returns where it ends: with feedback, the last target is fed back next.
+        Raises ArgumentError if they do not fit, or the readout learns online.
         """
-        x, y = self._pair(x, y)
-        read = self._with_outputs(x, y) if self.feedback else x
-        first = self.washout if state is None else 0
-        if len(x) <= first:
-            raise ArgumentError(
-                f"x has {len(x)} steps to learn from, washout is {first}; pass more, or a smaller washout"
-            )
-        if lengths is None:
+        readout, mask = self._ridge_readout("add"), self._mask(x, lengths)
+        state = self._begin(self._check_pair(x, y), state)
+        with Background() as background:
             for begin in range(0, len(x), _CHUNK):  # the states of all steps at once would be much memory
                 part = slice(begin, begin + _CHUNK)
-                features, state = self._read(read[part], x[part], state, None)
-                kept = slice(max(first - begin, 0), None)
-                self.readout.add(features[kept], y[part][kept])
-            return state or ()
-        features, last = self._read(read, x, state, lengths)
-        there = torch.arange(len(x))[:, None] < torch.as_tensor(lengths)
-        there[:first] = False
-        self.readout.add(features[there], y[there])
-        return last
+                some = None if mask is None else mask[part]
+                targets = None if y is None else y[part]
+                features, last = self._taught(x[part], targets, state, some)
+                counts = None if some is None else some.sum(0).cpu()
+                for pair in pairs(features, x[part], targets, state, counts, self.washout):
+                    background.run(readout.add, *pair)
+                state = last
+        return state
+
+    def solve(self, ridge: float | None = None) -> None:
+        """Set the readout's weights by all that was added. ridge: another than its own, which it becomes.
+
+        Raises ArgumentError where nothing was added, a larger ridge is needed, or the readout learns online.
+        """
+        readout = self._ridge_readout("solve")
+        if not readout.steps:
+            raise ArgumentError(
+                f"solve was called before any step was taken in; call add first, with more steps than the washout of "
+                f"{self.washout}"
+            )
+        readout.solve(ridge)
 
     @torch.no_grad()
-    def generate(self, x: Tensor, steps: int, state: _Starts | None = None, *, y: Tensor | None = None) -> Tensor:
+    def update(self, x_t: Tensor, y_t: Tensor, state: EchoState | None = None) -> tuple[Tensor, EchoState]:
+        """One step online: read x_t, say what y_t will be, then learn from it, unless it is within the washout.
+
+        x_t: (batch, feature) or (feature,). y_t: the target, likewise. state: as returned; None at the beginning.
+        Returns (y, state): the output before it was learned, and the state; with feedback, y_t is fed back next.
+        Raises ArgumentError if a shape does not fit, or the network was not built with online=True.
+        """
+        if not isinstance(self.readout, LeastSquares):
+            raise ArgumentError(
+                "update was called on a network whose readout is solved for; build it with online=True, or call fit"
+            )
+        state = self._begin(self._check(x_t, step=True), state)
+        self._check_outputs("y_t", y_t, x_t)
+        features, last = self._taught(x_t[None], y_t[None], state)
+        y = self.readout(features[0])
+        self.readout.update(*choose(features, y_t[None], state.steps, None, self.washout))
+        return y, last
+
+    @torch.no_grad()
+    def generate(
+        self, x: Tensor, steps: int, state: EchoState | None = None, *, y: Tensor | None = None
+    ) -> Continuation:
         """Go on by itself: each output is the next input, and what is fed back.
 
         x: what came before, (time, batch, feature) or (time, feature), from which the state is found. A network with
             feedback and no inputs takes (time, 0).
-        steps: how many. y: with feedback, the true outputs up to the end of x; None: the network's own.
-        Returns (steps, batch, feature) or (steps, feature).
-        Raises ArgumentError unless outputs have the features of inputs, or there are no inputs.
+        steps: answers wanted.
+        state: where x begins.
+        y: with feedback, the true outputs up to the end of x; None: the network's own.
+        Returns (answers, state).
+        Raises ArgumentError if a shape does not fit, nothing was learned yet, or outputs have not the features of
+        inputs where there are inputs.
         """
         check_count("steps", steps)
         if self.output_size != self.input_size and (self.input_size or not self.feedback):
             raise ArgumentError(
                 f"generate feeds outputs to the input, which have {self.output_size} and {self.input_size} features"
             )
+        batch, answers = self._check(x), []
         if y is None:
             found, state = self.forward(x, state)
-            y_t = found[-1]
+            answers.append(found[-1:])
+        elif not self.feedback:
+            raise ArgumentError(
+                "y is for a network with feedback, which reads outputs; leave it out, x is all it reads"
+            )
         else:
-            _, state = self._read(self._with_outputs(x, y), x, state, None)
-            y_t = y[-1]
-        go_on, outputs = self._stepper(y_t, state), []
-        for step in range(steps):
-            if step or y is not None:
-                y_t = go_on(y_t)
-            outputs.append(y_t)
-        return torch.stack(outputs)
+            self._check_pair(x, y)
+            _, state = self._force(x, y, self._with_output(self._begin(batch, state)))
+        left = steps - len(answers)
+        if left:
+            inputs = repeat(None if self.input_size else x[-1], left)
+            more, state = self._walk(inputs, batch, state._replace(y=found[-1] if y is None else y[-1]))
+            answers.append(more)
+        return Continuation(torch.cat(answers), state)
 
-    def _stepper(self, y_t: Tensor, state: _Starts) -> Callable[[Tensor], Tensor]:
-        """From an output to the next: by streams where there are kernels, else by steps."""
-        nothing = y_t.new_zeros(*y_t.shape[:-1], 0)
-        try:
-            streams = [
-                one.stream(len(y_t) if y_t.dim() > 1 else None, start)
-                for one, start in zip(self._all(), state, strict=True)
-            ]
-        except ArgumentError:
-            carried = [state]
-
-            def step(before: Tensor) -> Tensor:
-                x_t = before if self.input_size else nothing
-                found, carried[0] = self.step(x_t, carried[0], before=before)
-                return found
-
-            return step
-
-        def stream(before: Tensor) -> Tensor:
-            x_t = before if self.input_size else nothing
-            read = (torch.cat([x_t, before], -1) if self.feedback else x_t).numpy()
-            outputs = [torch.from_numpy(one(read)) for one in streams]
-            found: Tensor = self.readout(torch.cat([*outputs, x_t] if self.read_input else outputs, -1))
-            return found
-
-        return stream
-
-    def _with_outputs(self, x: Tensor, y: Tensor) -> Tensor:
-        """What reservoirs with feedback read, if the outputs are these."""
-        return torch.cat([x, torch.cat([torch.zeros_like(y[:1]), y[:-1]])], -1)
-
-    def explain(self) -> str:
-        """Which engine runs each reservoir here and now, and whether `generate` goes on by streams or by steps."""
-        said = [
-            f"reservoir {place}, {line}" for place, one in enumerate(self._all()) for line in one.explain().splitlines()
-        ]
-        try:
-            for one in self._all():
-                one.stream()
-        except ArgumentError as why:
-            return "\n".join([*said, f"generate: step by step, slower ({why})"])
-        return "\n".join([*said, "generate: by streams"])
+    @torch.no_grad()
+    def read(self, x: Tensor, state: EchoState | None = None, *, y: Tensor | None = None) -> tuple[Tensor, EchoState]:
+        """What the readout reads of a sequence, and where the network ends. y: with feedback, what is fed back."""
+        batch = self._check(x)
+        if self.feedback:
+            self._check_outputs("y", y, x)
+        elif y is not None:
+            raise ArgumentError(
+                "y is for a network with feedback, which reads outputs; leave it out, x is all it reads"
+            )
+        return self._force(x, y, self._with_output(self._begin(batch, state)))
 
     def extra_repr(self) -> str:
         """What is read, and how."""
         return f"washout={self.washout}, feedback={self.feedback}, read_input={self.read_input}"
 
-    def read(self, x: Tensor, state: _Starts | None = None) -> tuple[Tensor, _Starts]:
-        """What the readout reads of a sequence, and where the reservoirs end; for a network without feedback."""
-        if self.feedback:
-            raise ArgumentError("read was called on a network with feedback, which reads its own outputs; use a call")
-        return self._read(x, x, state, None)
+    def _taught(
+        self, x: Tensor, y: Tensor | None, state: EchoState, mask: Tensor | None = None
+    ) -> tuple[Tensor, EchoState]:
+        """What the readout reads while it learns."""
+        return self._force(x, y, state if y is None else self._with_output(state), mask, noise=self.noise)
 
-    def _read(
-        self, read: Tensor, x: Tensor, state: _Starts | None, lengths: Tensor | Sequence[int] | None
-    ) -> tuple[Tensor, _Starts]:
-        """What the readout reads of a sequence."""
-        outputs, states = [], []
-        for one, start in zip(self._all(), self._starts(state), strict=True):
-            y, last = one(read, start, lengths=lengths)
-            outputs.append(y)
-            states.append(last)
-        if self.read_input:
-            outputs.append(x)
-        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)), tuple(states)
+    def _walk(self, inputs: Iterable[Tensor | None], batch: int | None, state: EchoState) -> tuple[Tensor, EchoState]:
+        """Step by step without gradients. inputs: None: the output before, which for the first is the state's y."""
+        walk, y_t, outputs = self.reservoirs.walk(batch, state.reservoirs), state.y, []
+        for given in inputs:
+            x_t = y_t if given is None else given
+            assert x_t is not None
+            units = walk(torch.cat([x_t, y_t], -1) if self.feedback and y_t is not None else x_t)
+            y_t = self.readout(self._with_input(units, x_t))
+            outputs.append(y_t)
+        steps = state.steps + len(outputs)
+        return torch.stack(outputs), EchoState(walk.state, steps, y_t if self.feedback else None)
 
-    def _pair(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, step by step."""
-        if y is None:
-            if self.output_size != self.input_size:
-                raise ArgumentError(
-                    f"y was left out, for which the next x would stand; it has {self.input_size} features, outputs "
-                    f"{self.output_size}: pass y"
-                )
-            x, y = x[:-1], x[1:]
-        if x.shape[:-1] != y.shape[:-1] or y.shape[-1] != self.output_size:
+    def _step_through(self, x: Tensor, state: EchoState, mask: Tensor | None) -> tuple[Tensor, EchoState]:
+        """Step by step with gradients, and with rows that end before others."""
+        outputs = []
+        for place, x_t in enumerate(x.unbind()):
+            y_t, after = self.step(x_t, state)
+            state = after if mask is None else keep(mask[place], after, state)
+            outputs.append(y_t)
+        return torch.stack(outputs), state
+
+    def _with_output(self, state: EchoState) -> EchoState:
+        """With the output that is fed back next, where there is feedback: the network's own, if no other is known."""
+        if not self.feedback or state.y is not None:
+            return state
+        if state.waiting is None:
+            raise ArgumentError("state is of a network without feedback; expected what this network returned")
+        return state._replace(y=self.readout(state.waiting))
+
+    def _has_gradients(self, x: Tensor) -> bool:
+        return x.requires_grad or any(one.requires_grad for one in self.reservoirs.parameters())
+
+    def _ridge_readout(self, name: str) -> RidgeReadout:
+        if not isinstance(self.readout, RidgeReadout):
             raise ArgumentError(
-                f"x is {tuple(x.shape)}, y {tuple(y.shape)}; expected (time, batch, {self.output_size})"
+                f"{name} was called on a network that learns online; call update(x_t, y_t, state) at each step, or "
+                f"build it with online=False"
             )
-        return x, y
-
-    def _starts(self, state: _Starts | None) -> Sequence[tuple[State, ...] | None]:
-        if state is None:
-            return [None] * len(self.reservoirs)
-        if not isinstance(state, tuple) or len(state) != len(self.reservoirs):
-            raise ArgumentError(f"state is {type(state).__name__}; expected what the network returned")
-        return state
-
-    def _all(self) -> list[Reservoir]:
-        return [one for one in self.reservoirs if isinstance(one, Reservoir)]
-
-
-class Forgetting(NamedTuple):
-    """How a reservoir forgets where it began.
-
-    distances: between two runs on one input from different states, at each step, over the first's.
-    steps: until the distance stays below the tolerance; None: it does not.
-    """
-
-    distances: Tensor
-    steps: int | None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the echo state property held on this input."""
-        return self.steps is not None
-
-
-@torch.no_grad()
-def forgetting(reservoir: Reservoir, x: Tensor, *, tolerance: float = 1e-6, seed: int = 0) -> Forgetting:
-    """Whether the echo state property holds on an input: runs from two random states must meet (Jaeger 2001).
-
-    x: (time, feature). tolerance: of the distance, over that at the beginning.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    runs = []
-    for _ in range(2):
-        starts = []
-        for layer in reservoir.layers:
-            zeros = layer.initial_state(1)  # type: ignore[operator]
-            starts.append(zeros.map(lambda part: 2 * torch.rand(part.shape, generator=generator, dtype=part.dtype) - 1))
-        y, _ = reservoir(x[:, None] if not reservoir.batch_first else x[None], tuple(starts))
-        runs.append(copy.copy(y.flatten(0, 1)))
-    distances = (runs[0] - runs[1]).norm(dim=-1)
-    distances = distances / max(float(distances[0]), torch.finfo(distances.dtype).tiny)
-    above = (distances > tolerance).nonzero()
-    last = int(above[-1]) + 1 if len(above) else 0
-    return Forgetting(distances, last if last < len(distances) else None)
-
-
-def valid_steps(prediction: Tensor, truth: Tensor, *, threshold: float = 0.4) -> int:
-    """Steps before a prediction leaves the truth: until its distance, over the truth's spread, exceeds the threshold.
-
-    prediction, truth: (time, feature). For chaotic series; divide by the steps of a Lyapunov time to compare.
-    Raises ArgumentError if the shapes differ.
-    """
-    if prediction.shape != truth.shape:
-        raise ArgumentError(f"prediction is {tuple(prediction.shape)}, truth {tuple(truth.shape)}; expected one shape")
-    spread: Any = (truth - truth.mean(0)).square().sum(-1).mean().sqrt()
-    beyond = ((prediction - truth).norm(dim=-1) > threshold * spread) | ~prediction.isfinite().all(-1)
-    left = beyond.nonzero()
-    return int(left[0]) if len(left) else len(truth)
+        return self.readout
