@@ -22,8 +22,8 @@ from shared import keep
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.models.attention_decoder import Memory
 from recurra.models.encoder_decoder import EncoderDecoder
+from recurra.models.memory import Memory
 
 SIZES = ((64, 30, 256, 1000), (64, 30, 128, 100), (16, 50, 64, 60))  # batch length hidden classes
 CELLS = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}

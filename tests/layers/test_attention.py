@@ -15,8 +15,8 @@ from recurra.layers.multihead import MultiHeadAttention
 from recurra.testing import assert_within_rounding
 
 KINDS = {
-    "dot": lambda **named: DotAttention(4, 4),
-    "dot scaled": lambda **named: DotAttention(4, 4, scale=True),
+    "dot": lambda **named: DotAttention(4, 4, **named),
+    "dot scaled": lambda **named: DotAttention(4, 4, scale=True, **named),
     "general": lambda **named: GeneralAttention(4, 6, **named),
     "general scaled": lambda **named: GeneralAttention(4, 6, scale=True, **named),
     "additive": lambda **named: AdditiveAttention(4, 6, attention_size=5, **named),
@@ -30,7 +30,7 @@ LENGTHS = [5, 0, 1, 3]
 
 
 def build(kind):
-    return KINDS[kind](seed=0).double() if "dot" in kind else KINDS[kind](seed=0, dtype=torch.float64)
+    return KINDS[kind](seed=0, dtype=torch.float64)
 
 
 def draw(attention, queries=3, time=5, batch=4, seed=0):
@@ -250,6 +250,7 @@ def test_copies_keep_what_they_compute(kind):
         (lambda: GeneralAttention(2, 8, seed=-1), "seed is -1"),
         (lambda: AdditiveAttention(2, 8, attention_size=0), "attention_size is 0"),
         (lambda: GeneralAttention(2, 8, dtype=torch.int64), r"dtype is torch.int64"),
+        (lambda: DotAttention(8, 8, dtype=torch.int64), r"dtype is torch.int64"),
         (lambda: LocalAttention(2, 8, window=0), "window is 0; expected an int of at least 1"),
         (lambda: LocalAttention(2, 8, window=1, score="genral"), "score is 'genral'; did you mean 'general'"),
         (lambda: MultiHeadAttention(6, 8, num_heads=4), r"num_heads is 4, query_size 6; .*as 8"),
@@ -274,5 +275,16 @@ def test_wrong_calls_are_refused():
         attention(query.double(), memory)
     with pytest.raises(ArgumentError, match=r"memory has dtype torch.float64, the weights torch.float32; convert one"):
         attention(query, memory.double())
-    with pytest.raises(ArgumentError, match=r"lengths\[1\] is 7; expected 0 to 6"):
+    with pytest.raises(ArgumentError, match=r"lengths\[1\] is 7; expected 0 to 6, the time steps of memory"):
         attention(query, memory, lengths=[1, 7, 1, 1, 1])
+    local, memory = LocalAttention(2, 3, window=1, predictive=False), torch.zeros(6, 5, 3)
+    for position, came in (
+        (torch.tensor([0, 1]), r"\(2,\) of torch.int64"),
+        (torch.zeros(5), r"\(5,\) of torch.float32"),
+        ("a", "'a'"),
+        (-1, "-1"),
+    ):
+        with pytest.raises(
+            ArgumentError, match=rf"position is {came}; expected the queries .* or a tensor \(5,\) of int"
+        ):
+            local(query, memory, position=position)

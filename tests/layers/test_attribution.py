@@ -59,6 +59,7 @@ def test_integrated_gradients_add_up_to_what_the_score_rose_by(cell):
 
 
 def test_integrated_gradients_are_those_of_a_fine_sum_of_equal_steps():
+    torch.manual_seed(0)
     layer, x, parts = GRU(FEATURES, 5, dtype=torch.float64), draw(TIME, BATCH, FEATURES), 2000
 
     def score(x):

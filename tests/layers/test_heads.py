@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from recurra.errors import ArgumentError
 from recurra.layers.ctc import CTC
-from recurra.layers.heads import Linear, Quantiles, Sigmoid, Softmax, pinball
+from recurra.layers.heads import Linear, Sigmoid, Softmax
 from recurra.layers.inputs import Embedding
 from recurra.layers.mixture import MixtureDensity
+from recurra.layers.quantiles import Quantiles, pinball
 from recurra.testing import assert_within_rounding
 from recurra.training.losses import pinball as forecasters_pinball
 
@@ -143,20 +144,23 @@ def test_softmax_draws_by_its_probabilities(temperature):
 
 
 def test_only_the_likeliest_are_drawn():
-    head, raw = Softmax(2, 4), torch.tensor([[0.0, 3.0, 1.0, 2.9], [9.0, 3.0, 1.0, 2.0]])
-    kept = head.keep_likeliest(raw, 2)
-    assert kept.isinf().tolist() == [[True, False, True, False], [False, False, True, True]]
-    drawn = head.sample(kept.expand(200, 2, 4), temperature=5.0, generator=torch.Generator().manual_seed(0))
-    assert set(drawn[:, 0].tolist()) == {1, 3}
-    assert torch.equal(head.keep_likeliest(raw, 4), raw)
-    with pytest.raises(ArgumentError, match="top_k is 5, there are 4 classes"):
-        head.keep_likeliest(raw, 5)
+    head, raw = Softmax(2, 4), torch.tensor([[0.0, 3.0, 1.0, 2.9], [9.0, 3.0, 1.0, 2.0]]).expand(200, 2, 4)
+
+    def draw(**options):
+        return head.sample(raw, temperature=5.0, generator=torch.Generator().manual_seed(0), **options)
+
+    assert set(draw()[:, 0].tolist()) == {0, 1, 2, 3}
+    assert set(draw(top_k=2)[:, 0].tolist()) == {1, 3}
+    assert set(draw(top_p=0.5)[:, 0].tolist()) == {1, 3}  # shares at this temperature: 0.18, 0.32, 0.22, 0.32
+    assert set(draw(top_p=0.7)[:, 0].tolist()) == {1, 2, 3}
+    assert torch.equal(draw(top_k=4, top_p=1.0), draw())
+    assert torch.equal(draw(top_k=1), head.predict(raw))
 
 
 def test_a_tied_head_shares_and_trains_the_table():
     table = Embedding(5, 3, **EXACT)
     head, features = Softmax(3, 5, tied=table), torch.randn(2, 3).double()
-    assert_within_rounding(head(features), features @ table.weight.T)
+    assert_within_rounding(head(features), features @ table.weight.T / math.sqrt(3))
     model = copy.deepcopy(nn.ModuleList([table, head]))
     assert model[1].tied is model[0]
     assert len(list(model.parameters())) == 2  # the table once, and the bias
@@ -164,7 +168,11 @@ def test_a_tied_head_shares_and_trains_the_table():
     assert model[0].weight.grad.any(-1).all()
     mapped = Softmax(4, 5, tied=table, seed=0)
     features = torch.randn(2, 4).double()
-    assert_within_rounding(mapped(features), features @ mapped.projection.weight.T @ table.weight.T)
+    expected = features @ mapped.projection.weight.T @ table.weight.T
+    assert_within_rounding(mapped(features), expected / math.sqrt(3))
+    assert_within_rounding(Softmax(4, 5, tied=table, scale=1.0, seed=0)(features), expected)
+    plain = Softmax(4, 5, scale=0.3, **EXACT)
+    assert_within_rounding(plain(features), 0.3 * features @ plain.projection.weight.T + plain.projection.bias)
     assert pickle.loads(pickle.dumps(mapped))(features).tolist() == mapped(features).tolist()  # noqa: S301 - our own
 
 
@@ -311,6 +319,8 @@ LEGAL = torch.zeros(4, 3, dtype=torch.int64)
         (lambda: Softmax(2, 3, tied=Embedding(4, 2)), "tied has 4 codes, num_classes is 3"),
         (lambda: Softmax(2, 3, tied=nn.Embedding(3, 2)), "tied is Embedding; expected the Embedding whose table"),
         (lambda: Softmax(2, 3, seed="a"), "seed is 'a'"),
+        (lambda: Softmax(2, 3, scale=0), "scale is 0; expected a number above 0, or None"),
+        (lambda: Quantiles(2, 1, 0.5), "levels is 0.5; expected probabilities between 0 and 1, as (0.1, 0.5, 0.9)"),
         (lambda: Sigmoid(2, -1), "num_labels is -1"),
         (lambda: Linear(2, 1, activation="tanh2"), "activation is 'tanh2'; did you mean 'tanh'?"),
         (lambda: Linear(2, 1, error="square"), "error is 'square'; did you mean 'squared'?"),
@@ -325,7 +335,20 @@ LEGAL = torch.zeros(4, 3, dtype=torch.int64)
         (lambda: Softmax(2, 5).loss(RAW, LEGAL + 5), "target[0, 0] is 5, one of 12 out of range; expected 0 to 4"),
         (lambda: Softmax(2, 5).loss(RAW, LEGAL.float()), "target has dtype torch.float32; expected codes"),
         (lambda: Softmax(2, 5).loss(RAW, LEGAL, LEGAL), "mask is (4, 3) of torch.int64; expected a boolean tensor (4"),
-        (lambda: Softmax(2, 5).sample(RAW, temperature=-1), "temperature is -1; expected a number above 0, or 0"),
+        (
+            lambda: Softmax(2, 5).sample(RAW, temperature=-1),
+            "temperature is -1; expected a number of at least 0, 0 for th",
+        ),
+        (lambda: Softmax(2, 5).sample(RAW, top_k=6), "top_k is 6, there are 5 classes; expected at most so many"),
+        (lambda: Softmax(2, 5).sample(RAW, top_k=0), "top_k is 0; expected an int of at least 1"),
+        (
+            lambda: Softmax(2, 5).sample(RAW, top_p=1.5),
+            "top_p is 1.5; expected a probability above 0, up to 1, or None",
+        ),
+        (
+            lambda: Quantiles(2, 5, [0.5]).sample(RAW[..., :4], temperature=0),
+            "raw has shape (4, 3, 4); expected (..., 5)",
+        ),
         (lambda: Linear(2, 1).sample(RAW[..., :1], temperature=math.nan), "temperature is nan"),
         (
             lambda: Linear(2, 1).loss(RAW[..., :1], RAW[..., 0]),
@@ -334,6 +357,11 @@ LEGAL = torch.zeros(4, 3, dtype=torch.int64)
         (lambda: Linear(2, 5).loss(RAW, RAW.long()), "target has dtype torch.int64; expected numbers as raw"),
         (lambda: CTC(2, 4).loss(RAW[0], LEGAL), "raw has shape (3, 5); expected (time, batch, raw_size)"),
         (lambda: CTC(2, 4).loss(RAW, LEGAL), "target has shape (4, 3); expected labels (3, longest target)"),
+        (
+            lambda: CTC(2, 4).loss(RAW, LEGAL.T, target_lengths=[5, 1, 1]),
+            "target_lengths[0] is 5; expected 0 to 4, the time steps of target; mend the length, or pad target to",
+        ),
+        (lambda: CTC(2, 4).predict(RAW, lengths=[1]), "lengths has shape (1,), raw has batch 3; pass one length per"),
         (lambda: CTC(2, 4).loss(RAW, LEGAL.T + 5), "target[0, 0] is 5, one of 12 out of range; expected 1 to 4"),
         (
             lambda: CTC(2, 4).loss(RAW, torch.tensor([[1, 0, 0], [2, 2, 2], [0, 0, 0]])),

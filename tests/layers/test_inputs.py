@@ -40,7 +40,7 @@ def test_padding_is_zero_and_learns_nothing_but_by_a_tied_head():
     vectors.sum().backward()
     assert table.weight.grad[:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
     table.zero_grad()
-    Softmax(3, 4, tied=table)(torch.ones(3)).sum().backward()
+    Softmax(3, 4, tied=table, scale=1.0)(torch.ones(3)).sum().backward()
     assert table.weight.grad[2].tolist() == [1.0, 1.0, 1.0]
     with torch.no_grad():
         table.weight += 1
@@ -155,8 +155,11 @@ def test_codes_are_looked_at_where_the_mask_says():
 def test_padding_is_blanked_in_either_order(batch_first):
     numbers, codes = torch.full((4, 3, 2), torch.nan), torch.full((4, 3), -100)
     x, c = (numbers.transpose(0, 1), codes.T) if batch_first else (numbers, codes)
+    spelt = c.unsqueeze(-1).expand(-1, -1, 5)  # rows of codes, as of words with their letters
     for blanked in (
         blank_padding(x, [4, 0, 2], batch_first=batch_first)[..., 0].isnan(),
+        (blank_padding(spelt, [4, 0, 2], batch_first=batch_first) != 0).all(-1),
+        (blank_padding(spelt, [4, 0, 2], batch_first=batch_first) != 0).any(-1),
         blank_padding(c, [4, 0, 2], batch_first=batch_first) != 0,
     ):
         steps = blanked.T if batch_first else blanked

@@ -26,11 +26,18 @@ def by_torch(head, raw, *, temperature=1.0):
     deviations = (deviations + head.min_deviation) * math.sqrt(temperature)
     if size == 1:
         return MixtureSameFamily(weights, Normal(means[..., 0], deviations[..., 0]))
-    rho = torch.tanh(raw[..., 5 * count : 6 * count])
-    off = rho * deviations.prod(-1)
-    first, second = (deviations**2).unbind(-1)
-    covariance = torch.stack([first, off, off, second], -1).unflatten(-1, (2, 2))
-    return MixtureSameFamily(weights, MultivariateNormal(means, covariance))
+    if size == 2:  # Graves' correlation of a pair
+        rho = torch.tanh(raw[..., 5 * count : 6 * count])
+        off = rho * deviations.prod(-1)
+        first, second = (deviations**2).unbind(-1)
+        covariance = torch.stack([first, off, off, second], -1).unflatten(-1, (2, 2))
+        return MixtureSameFamily(weights, MultivariateNormal(means, covariance))
+    pairs = size * (size - 1) // 2
+    factor = torch.eye(size, dtype=raw.dtype).expand(*deviations.shape, size).clone()
+    rows, columns = torch.tril_indices(size, size, -1)
+    factor[..., rows, columns] = raw[..., -count * pairs :].unflatten(-1, (count, pairs))
+    factor = deviations.unsqueeze(-1) * factor / factor.norm(dim=-1, keepdim=True)
+    return MixtureSameFamily(weights, MultivariateNormal(means, scale_tril=factor))
 
 
 @pytest.mark.parametrize("min_deviation", [0.0, 0.1])
@@ -43,6 +50,34 @@ def test_the_density_is_that_of_torchs_mixtures(min_deviation):
     expected = by_torch(pair, raw).log_prob(target[..., :2]) + Bernoulli(logits=raw[..., -1]).log_prob(target[..., 2])
     assert_within_rounding(pair.log_prob(raw, target), expected)
     assert pair.loss(raw, target).item() == pytest.approx(-expected.mean().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_the_density_in_space_is_that_of_torchs_mixtures(size):
+    head = MixtureDensity(4, size, 3, **EXACT)
+    assert head.raw_size == 3 * (1 + 2 * size + size * (size - 1) // 2)
+    raw, target = draw(5, 2, head.raw_size), draw(5, 2, size, seed=1)
+    assert_within_rounding(head.log_prob(raw, target), by_torch(head, raw).log_prob(target))
+    assert torch.autograd.gradcheck(head.log_prob, (raw[0].requires_grad_(), target[0]))
+
+
+def test_what_is_drawn_in_space_has_the_moments_of_the_component():
+    head, raw, count = MixtureDensity(4, 3, 1, min_deviation=0.0, **EXACT), draw(10), 40_000
+    drawn = head.sample(raw.expand(count, 10), generator=torch.Generator().manual_seed(0))
+    component = by_torch(head, raw).component_distribution
+    covariance, errors = component.covariance_matrix[0], component.variance[0] / count
+    assert ((drawn.mean(0) - component.mean[0]).abs() < 4 * errors.sqrt()).all()
+    bound = 4 * torch.sqrt((covariance**2 + torch.outer(errors, errors) * count**2) / count)
+    assert ((torch.cov(drawn.T) - covariance).abs() < bound).all()
+    assert (covariance.tril(-1)[covariance.tril(-1) != 0].abs() > bound[0, 0]).any()
+
+
+def test_the_pen_is_looked_at_where_steps_are():
+    head, mask = MixtureDensity(4, 2, 2, pen=True, **EXACT), torch.tensor([[True], [False]])
+    target = torch.cat([draw(2, 1, 2), torch.tensor([[[1.0]], [[7.0]]])], -1)
+    assert head.loss(draw(2, 1, 13), target, mask).isfinite()
+    with pytest.raises(ArgumentError, match=r"^target\[1, 0, 2\] is 7; expected 0 or 1$"):
+        head.loss(draw(2, 1, 13), target)
 
 
 def test_the_density_of_a_pair_sums_to_one():
@@ -86,7 +121,7 @@ def test_bias_prefers_the_heavier_component():
     assert head.mean(raw)[0].item() == pytest.approx(10 / (1 + math.exp(-1)) - 5, rel=1e-12)
 
 
-@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 3])
 def test_extreme_raw_outputs_give_finite_losses_and_gradients(size):
     head = MixtureDensity(4, size, 3, pen=True)
     for scale in (0.0, 30.0, -30.0):
@@ -126,10 +161,15 @@ def test_two_branches_are_learned_where_a_mean_would_lie_between():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: MixtureDensity(4, 3, 2), "output_size is 3; expected 1, a number, or 2, a pair"),
+        (lambda: MixtureDensity(4, 0, 2), "output_size is 0; expected an int of at least 1"),
         (lambda: MixtureDensity(4, 2, 0), "num_components is 0"),
         (lambda: MixtureDensity(4, 2, 2, pen=1), "pen is 1; expected True or False"),
         (lambda: MixtureDensity(4, 2, 2, min_deviation=-1), "min_deviation is -1; expected a number of at least 0"),
+        (lambda: MixtureDensity(4, 2, 2, min_deviation=True), "min_deviation is True; expected a number"),
+        (
+            lambda: MixtureDensity(4, 2, 1, pen=True).log_prob(torch.zeros(5, 7), torch.full((5, 3), 0.5)),
+            "target[0, 2] is 0.5, one of 5 such values; expected 0 or 1",
+        ),
         (
             lambda: MixtureDensity(4, 2, 1, pen=True).loss(torch.zeros(5, 7), torch.zeros(5, 2)),
             "target has shape (5, 2); expected (5, 3), the numbers of each step",

@@ -150,6 +150,10 @@ def test_a_pooling_is_seeded_copied_and_pickled():
         (lambda: MeanPooling()([1.0]), "y is list"),
         (lambda: MeanPooling()(torch.zeros(3, 2, 1), lengths=[1]), "lengths has shape (1,), x has batch 2"),
         (lambda: MeanPooling().step(torch.zeros(3)), "y_t has shape (3,); expected one time step, (batch, feature)"),
+        (
+            lambda: AttentionPooling(4)(torch.zeros(3, 2, 4).double()),
+            "y has dtype torch.float64, the weights torch.float32; convert one: y.to(torch.float32)",
+        ),
         (lambda: AttentionPooling(4)(torch.zeros(3, 2, 1)), "with 1 features, the pooling's feature_size is 4"),
         (
             lambda: MeanPooling()(torch.zeros(3, 2, 1), MeanPooling()(torch.zeros(3, 4, 1))[1]),

@@ -86,6 +86,21 @@ def test_lengths_that_do_not_fit(lengths, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        ("abc", "y_lengths is 'abc'"),
+        ([1], "y_lengths has shape (1,), y has batch 2; pass one length per row"),
+        ([1, 6], "y_lengths[1] is 6; expected 0 to 5, the time steps of y; mend the length, or pad y to at least"),
+        ([1.0, 2.0], "y_lengths has dtype torch.float32; expected integers, as in y_lengths.long()"),
+    ],
+)
+def test_lengths_are_called_by_their_own_name(lengths, words):
+    with pytest.raises(ArgumentError) as caught:
+        read_lengths(lengths, batch=2, time=5, name="y_lengths", of="y")
+    assert str(caught.value).startswith(words)
+
+
 def test_lengths_that_say_nothing_are_none():
     assert read_lengths([5, 5], batch=2, time=5) is None
     assert read_lengths(torch.tensor([5, 4], dtype=torch.int32), batch=2, time=5).dtype == torch.int64

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 import pickle
 
 import pytest
@@ -11,9 +12,10 @@ from torch.nn import functional as F
 
 import recurra
 from recurra.errors import ArgumentError
-from recurra.layers import Embedding, Recurrent, Softmax
+from recurra.layers import Embedding, Linear, Real, Recurrent, Softmax
 from recurra.layers.attention import AdditiveAttention, GeneralAttention
 from recurra.layers.local_attention import LocalAttention
+from recurra.models.attention_decoder import AttentionDecoder
 from recurra.models.bridge import Bridge
 from recurra.models.encoder_decoder import EncoderDecoder
 from recurra.testing import assert_within_rounding
@@ -61,7 +63,7 @@ def fields(state):
 
 
 def run_by_steps(model, source, target, lengths=None):
-    memory = model.encode(source, lengths)
+    memory = model.encode(source, source_lengths=lengths)
     state, raws, alignments = None, [], []
     for token in target:
         raw, state, alignment = model.step(token, state, memory)
@@ -78,7 +80,7 @@ def test_the_whole_target_equals_its_chunks_and_its_steps(attention, input_feedi
     model = build(attention, input_feeding=input_feeding, num_layers=num_layers, cell="lstm")
     source, target = draw()
     raw, alignment, state = model(source, target, source_lengths=SOURCE_LENGTHS)
-    memory = model.encode(source, SOURCE_LENGTHS)
+    memory = model.encode(source, source_lengths=SOURCE_LENGTHS)
     first = model.decode(target[:2], memory)
     rest = model.decode(target[2:], memory, first.state)
     by_steps = run_by_steps(model, source, target, SOURCE_LENGTHS)
@@ -94,6 +96,88 @@ def test_the_whole_target_equals_its_chunks_and_its_steps(attention, input_feedi
     else:
         assert_within_rounding(torch.cat([first.alignment, rest.alignment]), alignment)
         assert_within_rounding(by_steps[1], alignment)
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_with_the_batch_first_everything_is_the_same_transposed(attention, input_feeding):
+    model = build(attention, input_feeding=input_feeding, cell="lstm")
+    turned = build(attention, input_feeding=input_feeding, cell="lstm", batch_first=True)
+    turned.load_state_dict(model.state_dict(), strict=True)
+    source, target = draw()
+    lengths = {"source_lengths": SOURCE_LENGTHS, "target_lengths": TARGET_LENGTHS}
+    expected, found = model(source, target, **lengths), turned(source.T, target.T, **lengths)
+    assert found.raw.shape == (4, 5, 7)
+    assert_within_rounding(found.raw.transpose(0, 1), expected.raw)
+    for one, other in zip(fields(found.state), fields(expected.state), strict=True):
+        assert_within_rounding(one.double(), other.double())
+    assert (found.alignment is None) == (attention is None)
+    if attention is not None:
+        assert found.alignment.shape == (4, 5, 6)
+        assert_within_rounding(found.alignment.transpose(0, 1), expected.alignment)
+    gradients = [
+        torch.autograd.grad(decoded.raw.square().sum(), list(one.parameters()))
+        for one, decoded in ((model, expected), (turned, found))
+    ]
+    for one, other in zip(*gradients, strict=True):
+        assert_within_rounding(one, other)
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@torch.no_grad()
+def test_with_the_batch_first_the_whole_equals_its_chunks_and_its_steps(attention, input_feeding):
+    model = build(attention, input_feeding=input_feeding, num_layers=2, batch_first=True)
+    source, target = (steps.T for steps in draw())
+    raw, alignment, state = model(source, target, source_lengths=SOURCE_LENGTHS)
+    memory = model.encode(source, source_lengths=SOURCE_LENGTHS)
+    first = model.decode(target[:, :2], memory)
+    rest = model.decode(target[:, 2:], memory, first.state)
+    assert_within_rounding(torch.cat([first.raw, rest.raw], 1), raw)
+    stepped = None
+    for t in range(target.shape[1]):
+        raw_t, stepped, alignment_t = model.step(target[:, t], stepped, memory)
+        assert_within_rounding(raw_t, raw[:, t])
+        if attention is not None:
+            assert_within_rounding(alignment_t, alignment[:, t])
+    for found in (rest.state, stepped):
+        for one, expected in zip(fields(found), fields(state), strict=True):
+            assert_within_rounding(one.double(), expected.double())
+    for row, length in enumerate(SOURCE_LENGTHS):
+        if length:
+            assert_within_rounding(model(source[[row], :length], target[[row]]).raw, raw[[row]])
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "sample", "seed": 1}, {"method": "beam", "beam_size": 3}])
+def test_with_the_batch_first_it_writes_the_same(options):
+    model, turned = build(), build(batch_first=True)
+    source, _ = draw()
+    named = {"source_lengths": SOURCE_LENGTHS, "begin": 0, "end": 1, "max_length": 9, **options}
+    expected, found = model.generate(source, **named), turned.generate(source.T, **named)
+    assert torch.equal(found.answers.T, expected.answers)
+    assert torch.equal(found.lengths, expected.lengths)
+    assert_within_rounding(found.scores, expected.scores)
+    assert_within_rounding(found.alignment.transpose(0, 1), expected.alignment)
+    bare = build(None, batch_first=True).generate(source.T, begin=0, end=None, max_length=3)
+    assert bare.answers.shape == (4, 3)
+    assert bare.alignment is None
+
+
+def test_with_the_batch_first_numbers_and_sampled_tokens_are_read_too():
+    source, target = nn.Linear(2, 3), nn.Linear(1, 3)
+    source.output_size = target.output_size = 3
+    named = {"hidden_size": 6, "seed": 0}
+    model = EncoderDecoder(source, target, make_head(6, 1), **named)
+    turned = EncoderDecoder(source, target, model.decoder.head, batch_first=True, **named)
+    x, y = torch.randn(4, 2, 2), torch.randn(3, 2, 1)
+    raw = turned(x.transpose(0, 1), y.transpose(0, 1), source_lengths=[4, 2], target_lengths=[3, 1]).raw
+    assert_within_rounding(raw.transpose(0, 1), model(x, y, source_lengths=[4, 2], target_lengths=[3, 1]).raw)
+    model, turned = build(scheduled_sampling=0.5), build(scheduled_sampling=0.5, batch_first=True)
+    source, target = draw()
+    torch.manual_seed(0)
+    expected = model(source, target).raw
+    torch.manual_seed(0)
+    assert_within_rounding(turned(source.T, target.T).raw.transpose(0, 1), expected)
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
@@ -271,8 +355,14 @@ def test_scheduled_sampling_draws_for_as_many_rows_as_it_says():
 def test_scheduled_sampling_of_numbers_is_refused():
     source = target = nn.Linear(1, 3)
     source.output_size = 3
+    with pytest.raises(
+        ArgumentError, match=r"scheduled_sampling is 0.5, the head is Linear; it draws tokens from logits"
+    ):
+        EncoderDecoder(Real(1), Real(1), Linear(6, 1), hidden_size=6, scheduled_sampling=0.5)
     model = EncoderDecoder(source, target, make_head(6, 1), hidden_size=6, scheduled_sampling=0.5)
-    with pytest.raises(ArgumentError, match=r"scheduled_sampling is 0.5 and target_inputs are torch\.float32"):
+    with pytest.raises(
+        ArgumentError, match=r"scheduled_sampling is 0.5 and target_inputs has shape \(3, 2, 1\) of torch\.fl"
+    ):
         model(torch.randn(3, 2, 1), torch.randn(3, 2, 1))
 
 
@@ -378,6 +468,8 @@ def test_wrong_parts_are_refused():
     for changes, message in (
         ({"hidden_size": 0}, "hidden_size is 0"),
         ({"attention": "genral"}, "attention is 'genral'; did you mean 'general'"),
+        ({"attention": "Bahdanau"}, "attention is 'Bahdanau'; here it is called 'additive'; or pass an Attention"),
+        ({"attention": "luong"}, "here it is called 'general', or 'dot' without weights"),
         ({"attention": nn.Linear(2, 2)}, "attention is a Linear; there are: 'additive', .*; or pass an Attention"),
         ({"attention": "dot"}, "use GeneralAttention"),
         ({"attention": GeneralAttention(8, 8)}, r"memory_size 8; .* the encoder has 16 outputs"),
@@ -386,30 +478,168 @@ def test_wrong_parts_are_refused():
         ({"scheduled_sampling": 2}, "scheduled_sampling is 2"),
         ({"input_feeding": 1}, "input_feeding is 1; expected True or False"),
         ({"cell": "gruu"}, "gru"),
+        ({"batch_first": 1}, "batch_first is 1; expected True or False"),
         ({"tied": True}, r"weight of shape \(7, 4\), the head's product \(7, 8\): give both \(classes, 8\)"),
         ({"seed": -2}, "seed is -2"),
     ):
         with pytest.raises(ArgumentError, match=message):
             EncoderDecoder(*parts, **{"hidden_size": 8, **changes})
-    with pytest.raises(ArgumentError, match=r"target is Embedding with output_size None; .*set target.output_size"):
+    with pytest.raises(
+        ArgumentError, match=r"target is torch's Embedding .*; use recurra.nn.Embedding\(7, 4\), or set target"
+    ):
         EncoderDecoder(words(9, 5), nn.Embedding(7, 4), make_head(8, 7), hidden_size=8)
+    with pytest.raises(
+        ArgumentError, match=r"source is LSTM with output_size None; .* as Embedding, OneHot or Real of rec"
+    ):
+        EncoderDecoder(nn.LSTM(2, 3), words(7, 4), make_head(8, 7), hidden_size=8)
+    with pytest.raises(
+        ArgumentError, match="head reads 6 features, hidden_size is 8; build the head with input_size=8"
+    ):
+        EncoderDecoder(words(9, 5), words(7, 4), Softmax(6, 7), hidden_size=8)
+    with pytest.raises(
+        ArgumentError, match="head Softmax has 99 classes, the target Embedding reads codes 0 to 6, too few"
+    ):
+        EncoderDecoder(words(9, 5), words(7, 4), Softmax(8, 99), hidden_size=8)
+    with pytest.raises(ArgumentError, match="the head is tied to another Embedding than the target's"):
+        EncoderDecoder(words(9, 5), Embedding(7, 4), Softmax(8, 7, tied=Embedding(7, 4)), hidden_size=8, tied=True)
     with pytest.raises(ArgumentError, match="target has 0 Embedding"):
         numbers = nn.Linear(1, 8)
         numbers.output_size = 8
         EncoderDecoder(numbers, numbers, make_head(8, 7), hidden_size=8, tied=True)
 
 
+@pytest.mark.parametrize("dtype", [None, torch.float64])
+@pytest.mark.parametrize("attention", ["dot", "general", "additive", "local", "multihead", None])
+def test_its_numbers_have_the_type_of_its_parts(attention, dtype):
+    parts = [Embedding(9, 5, dtype=torch.float64), Embedding(7, 4, dtype=torch.float64)]
+    head = Softmax(8, 7, dtype=torch.float64)
+    named = {"hidden_size": 8, "attention": attention, "bidirectional": attention != "dot", "seed": 0}
+    model = EncoderDecoder(*parts, head, dtype=dtype, **named)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
+    source, target = draw()
+    assert model(source, target).raw.dtype == torch.float64
+    assert model.loss(source, target).dtype == torch.float64
+    with pytest.raises(
+        ArgumentError, match=r"head has numbers of torch.float64, dtype is torch.float32; convert one, as"
+    ):
+        EncoderDecoder(*parts, head, dtype=torch.float32, **named)
+    with pytest.raises(ArgumentError, match=r"target has numbers of torch.float32, the head's is torch.float64"):
+        EncoderDecoder(parts[0], Embedding(7, 4), head, **named)
+    assert EncoderDecoder(Real(1), Real(1), Linear(4, 1, device="meta"), hidden_size=4).bridge.weight_h.is_meta
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_without_a_batch_it_computes_what_a_batch_of_one_does(attention, input_feeding):
+    model = build(attention, input_feeding=input_feeding)
+    source, target = (steps[:, 0] for steps in draw())
+    named = {"source_lengths": [4], "target_lengths": [3]}
+    expected, alone = model(source[:, None], target[:, None], **named), model(source, target, **named)
+    assert alone.raw.shape == (5, 7)
+    assert torch.equal(alone.raw, expected.raw[:, 0])
+    assert (alone.alignment is None) == (attention is None)
+    if attention is not None:
+        assert torch.equal(alone.alignment, expected.alignment[:, 0])
+    turned = build(attention, input_feeding=input_feeding, batch_first=True)
+    assert torch.equal(turned(source, target, **named).raw, alone.raw)
+    state, memory = None, model.encode(source, source_lengths=[4])
+    for t, token in enumerate(target[:3]):
+        raw, state, alignment = model.step(token, state, memory)
+        assert_within_rounding(raw, alone.raw[t])
+        if attention is not None:
+            assert_within_rounding(alignment, alone.alignment[t])
+
+
+def test_numbers_without_a_batch_are_told_from_tokens_with_one():
+    model = EncoderDecoder(Real(2), Real(3), Linear(6, 3, seed=0), hidden_size=6, seed=0)
+    x, y = torch.randn(4, 2), torch.randn(5, 3)
+    alone = model(x, y)
+    assert alone.raw.shape == (5, 3)
+    assert_within_rounding(alone.raw, model(x[:, None], y[:, None]).raw[:, 0])
+    assert model.loss(x, y).item() == pytest.approx(model.loss(x[:, None], y[:, None]).item(), rel=1e-6)
+    assert model.loss(x, y).item() == pytest.approx((model(x, y[:-1]).raw - y[1:]).square().mean().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_the_loss_is_the_mean_over_all_tokens_behind_the_first(batch_first, input_feeding):
+    parts = Embedding(9, 5, seed=0), Embedding(7, 4, seed=1), Softmax(8, 7, label_smoothing=0.2, seed=2)
+    named = {"hidden_size": 8, "seed": 0, "input_feeding": input_feeding}
+    model = EncoderDecoder(*parts, batch_first=batch_first, **named).double()
+    source, target = draw()
+    total, tokens = 0.0, 0
+    for row, (read, written) in enumerate(zip(SOURCE_LENGTHS, TARGET_LENGTHS, strict=True)):
+        if written > 1:
+            source_row = source[:read, row] if read else source[:, row]
+            raw = model(source_row, target[: written - 1, row], source_lengths=[read]).raw
+            total += F.cross_entropy(raw, target[1:written, row], reduction="sum", label_smoothing=0.2).item()
+            tokens += written - 1
+    spoilt = [
+        steps.masked_fill(torch.arange(len(steps))[:, None] >= torch.tensor(lengths), -100)
+        for steps, lengths in ((source, SOURCE_LENGTHS), (target, TARGET_LENGTHS))
+    ]
+    loss = model.loss(
+        *(steps.T if batch_first else steps for steps in spoilt),
+        source_lengths=SOURCE_LENGTHS,
+        target_lengths=TARGET_LENGTHS,
+    )
+    assert loss.item() == pytest.approx(total / tokens, rel=1e-12)
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    nothing = model.loss(
+        *(steps.T if batch_first else steps for steps in (source, target)), target_lengths=[0, 1, 1, 0]
+    )
+    assert nothing.item() == 0
+
+
+def test_the_loss_says_what_it_cannot_read():
+    model = EncoderDecoder(Embedding(9, 5), Embedding(12, 4), Softmax(8, 7), hidden_size=8)
+    source, target = draw()
+    target[4, 1] = 10
+    with pytest.raises(ArgumentError, match=r"^target\[4, 1\] is 10; expected 0 to 6"):
+        model.loss(source, target)
+    assert model.loss(source, target, target_lengths=[5, 4, 5, 5]).isfinite()
+    with pytest.raises(
+        ArgumentError, match=r"target has shape \(1, 4\) of .*; expected the begin token and one step behind"
+    ):
+        model.loss(source, target[:1])
+    with pytest.raises(
+        ArgumentError, match=r"^target_lengths\[2\] is 9; expected 0 to 5, the time steps of target; mend"
+    ):
+        model.loss(source, target, target_lengths=[1, 2, 9, 1])
+    with pytest.raises(ArgumentError, match=r"head Linear has no loss; use recurra.nn.Softmax"):
+        build().loss(source, target)
+
+
+@pytest.mark.parametrize("tied", [False, True, "head"])
+@pytest.mark.parametrize("own_head", [False, True])
+def test_training_begins_near_the_loss_of_a_guess(own_head, tied):
+    classes, size = 500, 64
+    target = Embedding(classes, size, seed=1)
+    head = Softmax(size, classes, tied=target if tied == "head" else None, seed=2)
+    if own_head:
+        head = nn.Linear(size, classes)
+        head.raw_size = classes
+    model = EncoderDecoder(Embedding(9, 32, seed=0), target, head, hidden_size=size, tied=bool(tied), seed=0)
+    generator = torch.Generator().manual_seed(0)
+    source, target = (
+        torch.randint(9, (12, 16), generator=generator),
+        torch.randint(classes, (15, 16), generator=generator),
+    )
+    loss = F.cross_entropy(model(source, target[:-1]).raw.flatten(0, 1), target[1:].flatten())
+    assert loss.item() == pytest.approx(math.log(classes), abs=0.2)
+
+
 def test_recurras_own_inputs_and_heads_are_parts_of_it():
     embedding = Embedding(7, 8, seed=0)
     model = EncoderDecoder(embedding, embedding, Softmax(8, 7, seed=1), hidden_size=8, tied=True, seed=0)
     source, target = torch.randint(0, 7, (6, 4)), torch.randint(0, 7, (5, 4))
-    raw, _, _ = model(source, target[:-1])
-    model.decoder.head.loss(raw, target[1:]).backward()
+    model.loss(source, target).backward()
     assert model.decoder.head.projection.weight is embedding.weight
     assert embedding.weight.grad.abs().sum() > 0
     greedy = model.generate(source, begin=0, end=1, max_length=4)
     assert torch.equal(
-        greedy.tokens, model.generate(source, begin=0, end=1, max_length=4, method="beam", beam_size=1).tokens
+        greedy.answers, model.generate(source, begin=0, end=1, max_length=4, method="beam", beam_size=1).answers
     )
 
 
@@ -421,16 +651,53 @@ def test_wrong_calls_are_refused():
         model(source, target, source_lengths=[9, 1, 1, 1])
     with pytest.raises(ArgumentError, match=r"target_lengths has shape \(1,\), target_inputs has batch 4"):
         model(source, target, target_lengths=[9])
-    with pytest.raises(ArgumentError, match=r"source has shape \(4,\); expected one step at least"):
-        model(source[0], target)
+    with pytest.raises(ArgumentError, match="target_inputs has batch 4, the source 1"):
+        model(source[:, 0], target)
+    with pytest.raises(
+        ArgumentError, match=r"source has shape \(5,\) of torch.float32; expected one step at least, \(ti"
+    ):
+        model(torch.zeros(5), target)
     with pytest.raises(ArgumentError, match=r"source is list"):
         model([1, 2], target)
+    turned = build(batch_first=True)
+    with pytest.raises(
+        ArgumentError, match=r"source has shape \(4,\) of .* \(batch, time\) integers or \(batch, time, s"
+    ):
+        turned(source[0].double(), target)
+    with pytest.raises(
+        ArgumentError, match=r"target_inputs has shape \(4, 0\) of torch.int64; expected one step at least"
+    ):
+        turned(source.T, target.T[:, :0])
+    with pytest.raises(
+        ArgumentError, match=r"source_lengths\[1\] is 7; expected 0 to 6, .*, or pad source to at least"
+    ):
+        turned(source.T, target.T, source_lengths=[1, 7, 1, 1])
+    with pytest.raises(ArgumentError, match=r"recurrent has batch_first=True; build it without"):
+        AttentionDecoder(words(7, 4), Recurrent("gru", 4, 8, batch_first=True), None, make_head(8, 7))
     with pytest.raises(ArgumentError, match="target_inputs has batch 3, the source 4"):
         model(source, target[:, :3])
     with pytest.raises(ArgumentError, match="token has batch 2, the source 4"):
         model.step(target[0, :2], None, memory)
-    with pytest.raises(ArgumentError, match=r"token has shape \(\); expected a tensor with one token a row"):
+    with pytest.raises(ArgumentError, match="token has batch 1, the source 4"):
         model.step(torch.tensor(1), None, memory)
+    with pytest.raises(ArgumentError, match=r"token has shape \(\); expected a tensor with one token a row"):
+        model.step(torch.tensor(1.0), None, memory)
+    fed = build(input_feeding=True)
+    with pytest.raises(ArgumentError, match="state is of a model without input feeding, this one is with"):
+        fed.step(target[0], memory.start, fed.encode(source))
+    with pytest.raises(ArgumentError, match="state is of a model with input feeding, this one is without"):
+        model.decode(target, memory, fed.encode(source).start)
+    own = EncoderDecoder(Embedding(9, 5), Embedding(7, 4), Softmax(8, 7), hidden_size=8, batch_first=True)
+    read, written = source.T.clone(), target.T.clone()
+    read[2, 4], written[1, 3] = 9, 8
+    with pytest.raises(ArgumentError, match=r"^source\[2, 4\] is 9; expected 0 to 8; map what is unknown"):
+        own(read, written)
+    read[2, 4] = 0
+    for call in (own, own.loss):
+        with pytest.raises(ArgumentError, match=r"^target(_inputs)?\[1, 3\] is 8; expected 0 to 6"):
+            call(read, written)
+    with pytest.raises(ArgumentError, match=r"^token\[1\] is 8; expected 0 to 6"):
+        own.step(written[:, 3], None, own.encode(read))
     with pytest.raises(ArgumentError, match="memory is a Tensor; expected the Memory that encode returned"):
         model.decode(target, source)
     with pytest.raises(ArgumentError, match="memory is of a model with no attention, this one has an attention"):
@@ -472,9 +739,9 @@ def train(task, low, high, steps=600, batch=64, hidden=64):
 def count_right(model, task, low, high):
     """The share of fresh sequences written without an error, and what was generated of which sources."""
     source, lengths, target = make_task(task, 500, low, high, torch.Generator().manual_seed(99))
-    found = model.generate(source, lengths=lengths, begin=BEGIN, end=END, max_length=high + 1)
+    found = model.generate(source, source_lengths=lengths, begin=BEGIN, end=END, max_length=high + 1)
     tokens = torch.full_like(target, END)
-    tokens[: len(found.tokens)] = found.tokens
+    tokens[: len(found.answers)] = found.answers
     return float((tokens == target).all(0).double().mean()), found, lengths
 
 

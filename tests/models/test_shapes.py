@@ -11,10 +11,11 @@ from recurra.cells import State
 from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
 from recurra.layers.ctc import CTC
-from recurra.layers.heads import Linear, Quantiles, Sigmoid, Softmax
+from recurra.layers.heads import Linear, Sigmoid, Softmax
 from recurra.layers.inputs import Embedding, OneHot, Real
 from recurra.layers.mixture import MixtureDensity
 from recurra.layers.pooling import AttentionPooling
+from recurra.layers.quantiles import Quantiles
 from recurra.models.seq2seq import Seq2Seq, shift
 from recurra.models.seq2vec import Seq2Vec
 from recurra.models.vec2seq import Vec2Seq
@@ -211,15 +212,15 @@ def test_seq2seq_with_labels_without_times():
 def test_seq2seq_generates_what_its_steps_give(answers):
     layer, head, x = ANSWERS[answers]()
     model = Seq2Seq(layer, make_body("gru"), head)
-    more, state = model.generate(x, 5, temperature=0)
+    more, state = model.generate(x, 5, temperature=0)[:2]
     read = torch.cat([x, more[:-1]])
     raw, expected = model(read)
     assert_within_rounding(more.double(), head.predict(raw[len(x) - 1 :]).detach().double())
     assert_within_rounding(state.h, expected.h.detach())
-    few, state = model.generate(x, 2, temperature=0)
-    rest, _ = model.generate(few[-1:], 3, state, temperature=0)
+    few, state = model.generate(x, 2, temperature=0)[:2]
+    rest = model.generate(few[-1:], 3, state, temperature=0).answers
     assert_within_rounding(torch.cat([few, rest]).double(), more.double())
-    alone, _ = model.generate(x[:, 2], 5, temperature=0)
+    alone = model.generate(x[:, 2], 5, temperature=0).answers
     assert_within_rounding(alone.double(), more[:, 2].double())
 
 
@@ -249,11 +250,14 @@ def test_seq2seq_draws_from_the_seed_alone():
     drawn = model.generate(x, 1, top_k=3, seed=0, temperature=9.0)[0][0]
     assert (likeliest == drawn[:, None]).any(-1).all()
     assert set(model.generate(x, 1, seed=0, temperature=9.0)[0][0].tolist()) == set(range(7))
+    best = model.generate(x, 4, temperature=0)[0]
+    assert torch.equal(model.generate(x, 4, top_p=1e-3)[0], best)
+    assert torch.equal(model.generate(x, 4, temperature=0, top_k=3, top_p=0.9)[0], best)
 
 
 def test_strokes_are_generated_with_their_pens():
     model = Seq2Seq(Real(3), make_body("lstm", input_size=3), MixtureDensity(5, 2, 4, pen=True, **EXACT))
-    strokes, _ = model.generate(draw(1, 8, 3), 20, seed=0)
+    strokes = model.generate(draw(1, 8, 3), 20, seed=0).answers
     assert strokes.shape == (20, 8, 3)
     assert sorted(set(strokes[..., 2].flatten().tolist())) == [0.0, 1.0]
     assert model.loss(strokes[:-1], strokes[1:]).isfinite()
@@ -329,7 +333,7 @@ def test_vec2seq_rows_are_alone_and_padding_is_nothing(feed, options):
 @pytest.mark.parametrize("feed", FEEDS)
 def test_vec2seq_generates_what_it_reads(feed):
     model, z = make_vec2seq(feed), draw(4, 3)
-    made, state = model.generate(z, 6, temperature=0)
+    made, state = model.generate(z, 6, temperature=0)[:2]
     assert_within_rounding(made, model(z, made).detach())
     assert_within_rounding(model.generate(z[1], 6, temperature=0)[0], made[:, 1])
     assert_within_rounding(model.step(made[-1], state)[0].detach(), model.generate(z, 7, temperature=0)[0][-1])
@@ -351,7 +355,7 @@ def test_vec2seq_fills_the_output_alone_where_other_fields_are_no_free_numbers()
     assert state.h.all()
     assert all(torch.equal(one, other) for one, other in zip(state[1:], zeros[1:], strict=True))
     assert [part.shape for part in model.begin(z[0]).body] == [(2, 5)] * len(zeros)
-    made, _ = model.generate(z, 6, temperature=0)
+    made = model.generate(z, 6, temperature=0).answers
     assert_within_rounding(made, model(z, made).detach())
 
 
@@ -378,7 +382,7 @@ def test_vec2seq_with_a_body_that_is_no_recurrence():
 
     model = Vec2Seq(Real(5), Wide(), Linear(8, 5, **EXACT), vector_size=3, feed="repeat")
     z = draw(4, 3)
-    made, _ = model.generate(z, 6)
+    made = model.generate(z, 6).answers
     assert_within_rounding(made, model(z, made).detach())
     with pytest.raises(ArgumentError, match="Delay has no initial_state"):
         Vec2Seq(Real(5), Delay(), Linear(5, 5, **EXACT), vector_size=3)
@@ -516,15 +520,16 @@ PLAIN = Vec2Seq(None, Recurrent("gru", 3, 4), Linear(4, 1), vector_size=3, feed=
         (lambda: TEXT.generate(codes(3, 2), 0), "steps is 0"),
         (lambda: TEXT.generate(codes(3, 2), 2, lengths=[3, 0]), "lengths[1] is 0; a prompt needs one step at least"),
         (lambda: TEXT.generate(codes(3, 2), 2, top_k=8), "top_k is 8, there are 7 classes"),
+        (lambda: TEXT.generate(codes(3, 2), 2, top_p=0), "top_p is 0; expected a probability above 0, up to 1, or"),
         (lambda: TEXT.generate(codes(3, 2), 2, seed=-1), "seed is -1"),
         (lambda: TEXT.generate(codes(3, 2), 2, temperature=-1.0), "temperature is -1.0"),
         (
             lambda: Seq2Seq(Real(5), GRU, Linear(4, 2)).generate(torch.zeros(3, 5), 2),
-            "an answer of Linear could not be read as the next step: x has shape (2,); the last axis must have input_",
+            "head Linear answers with 2 numbers a step, the input Real reads 5; give both as many, or call step",
         ),
         (
             lambda: Seq2Seq(Real(5), GRU, CTC(4, 2)).generate(torch.zeros(3, 1, 5), 2),
-            "an answer of CTC could not be read as the next step: x has dtype torch.int64",
+            "head CTC answers with whole sequences, which are no next step; call predict",
         ),
         (lambda: shift([1, 2]), "x is list; expected a tensor of two time steps at least on axis 0"),
         (
@@ -536,9 +541,21 @@ PLAIN = Vec2Seq(None, Recurrent("gru", 3, 4), Linear(4, 1), vector_size=3, feed=
             "state is Tensor; pass what begin(vector) or the step before returned",
         ),
         (lambda: WAVE.generate(torch.zeros(3), 2, top_k=3), "top_k is 3, the head is Linear; it is for a Softmax head"),
+        (lambda: WAVE.generate(torch.zeros(3), 2, top_p=0.5), "top_p is 0.5, the head is Linear; it is for a Softmax"),
+        (lambda: WAVE.generate(torch.zeros(3), 2, temperature=-1.0), "temperature is -1.0; expected a number of at le"),
         (lambda: WAVE(torch.zeros(2)), "vector has shape (2,); expected (batch, 3), or (3,)"),
         (lambda: WAVE(torch.zeros(3)), "a model with an input takes targets, and no steps; or call generate"),
         (lambda: WAVE(torch.zeros(4, 3), steps=2), "a model with an input takes targets, and no steps"),
+        (
+            lambda: WAVE(torch.zeros(4, 3).double(), torch.zeros(6, 4, 5).double()),
+            "vector has dtype torch.float64, the weights torch.float32; convert one: vector.to(torch.float32)",
+        ),
+        (
+            lambda: PLAIN.generate(torch.zeros(4, 3).double(), 2),
+            "vector has dtype torch.float64, the weights torch.float32",
+        ),
+        (lambda: PLAIN.loss(torch.zeros(4, 3), 3), "targets is int; expected (time, batch) codes or so many numbers"),
+        (lambda: PLAIN.loss(3, torch.zeros(6, 4, 1)), "vector is int; expected (batch, 3), or (3,)"),
         (lambda: PLAIN(torch.zeros(4, 3)), "a model without an input takes steps, how many, and no targets"),
         (lambda: PLAIN(torch.zeros(4, 3), steps=0), "steps is 0"),
         (lambda: PLAIN.step(torch.zeros(4, 1), PLAIN.begin(torch.zeros(4, 3))), "previous was passed; a model without"),

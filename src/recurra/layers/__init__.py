@@ -4,9 +4,10 @@ from recurra.layers.attention import AdditiveAttention, Attention, DotAttention,
 from recurra.layers.causal import CausalConvolution
 from recurra.layers.convolutional import ConvGRU, ConvLSTM, ConvRecurrent
 from recurra.layers.ctc import CTC
+from recurra.layers.dense_window import DenseWindow
 from recurra.layers.dropin import GRU, LSTM, RNN
 from recurra.layers.head import Head
-from recurra.layers.heads import Linear, Quantiles, Sigmoid, Softmax
+from recurra.layers.heads import Linear, Sigmoid, Softmax
 from recurra.layers.inputs import Embedding, OneHot, Real
 from recurra.layers.local_attention import LocalAttention
 from recurra.layers.mixture import MixtureDensity
@@ -15,6 +16,7 @@ from recurra.layers.multihead import MultiHeadAttention
 from recurra.layers.noise import Noise
 from recurra.layers.pasts import Past, Pasts
 from recurra.layers.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
+from recurra.layers.quantiles import Quantiles
 from recurra.layers.readout import LeastSquares, RidgeReadout
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.reservoir import Reservoir
@@ -36,6 +38,7 @@ __all__ = [
     "ConvGRU",
     "ConvLSTM",
     "ConvRecurrent",
+    "DenseWindow",
     "DotAttention",
     "Embedding",
     "GRUCell",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -13,6 +14,7 @@ __all__ = [
     "check_count",
     "check_dtype",
     "check_flag",
+    "check_not_negative",
     "check_probability",
     "check_seed",
     "one_per_layer",
@@ -44,6 +46,16 @@ def check_flag(name: str, value: object) -> None:
     """Raise ArgumentError unless value is True or False."""
     if not isinstance(value, bool):
         raise ArgumentError(f"{name} is {value!r}; expected True or False")
+
+
+def check_not_negative(name: str, value: object, *, at_zero: str = "for none") -> float:
+    """The value; raise ArgumentError unless it is a number of at least 0, and finite.
+
+    at_zero: what 0 is for.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ArgumentError(f"{name} is {value!r}; expected a number of at least 0, 0 {at_zero}")
+    return value
 
 
 def check_probability(name: str, value: object) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_count, check_flag, check_seed
+from recurra.layers.arguments import check_count, check_dtype, check_flag, check_seed
 from recurra.layers.lengths import read_lengths
 from recurra.layers.linear import draw_linear, empty_linear
 
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         query: (query_time, batch, query_size); or one step, (batch, query_size).
         memory: (time, batch, memory_size).
         lengths: steps of each row of the memory, 0 to time; None: all. What it holds past them does not matter.
-        position: queries before the first of these, as an int or (batch,); only LocalAttention reads it.
+        position: queries before the first of these, an int or integers (batch,); only LocalAttention reads it.
         need_weights: whether weights are returned; without them None is, and MultiHeadAttention is faster.
         Returns (context, weights): (query_time, batch, memory_size) and (query_time, batch, time), or one step of each.
         Raises ArgumentError if a shape, dtype or length does not fit.
@@ -107,7 +107,7 @@ class Attention(nn.Module):
             raise ArgumentError(
                 f"memory has dtype {memory.dtype}, the weights {weight.dtype}; convert one: memory.to({weight.dtype})"
             )
-        steps = read_lengths(lengths, batch=memory.shape[1], time=memory.shape[0])
+        steps = read_lengths(lengths, batch=memory.shape[1], time=memory.shape[0], of="memory")
         values = memory.transpose(0, 1).contiguous()  # batch time memory
         if steps is not None:
             steps = steps.to(memory.device)
@@ -170,6 +170,7 @@ class DotAttention(Attention):
     """Attention by dot products (Luong et al. 2015): score(q, m) = q . m, for memories as wide as queries.
 
     scale: divide scores by sqrt(query_size), so that wide ones do not saturate (Vaswani et al. 2017).
+    device, dtype: taken as by the other kinds; there are no weights to have them.
     The other arguments, calls and what they raise: `Attention`.
 
     >>> attention = DotAttention(3, 3)
@@ -178,9 +179,19 @@ class DotAttention(Attention):
     (torch.Size([4, 2, 3]), [0.5, 0.5, 0.0, 0.0, 0.0])
     """
 
-    def __init__(self, query_size: int, memory_size: int, *, scale: bool = False, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        query_size: int,
+        memory_size: int,
+        *,
+        scale: bool = False,
+        seed: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__(query_size, memory_size, seed=seed)
         check_flag("scale", scale)
+        check_dtype(dtype)
         if query_size != memory_size:
             raise ArgumentError(
                 f"query_size is {query_size}, memory_size {memory_size}; a dot product needs two vectors of one size: "

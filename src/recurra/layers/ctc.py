@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_count
-from recurra.layers.head import Head, check_mask, check_raw, check_temperature
+from recurra.layers.arguments import check_count, check_flag
+from recurra.layers.head import Head, check_mask, check_raw
 from recurra.layers.inputs import check_codes
 from recurra.layers.lengths import lengths_of_mask, read_lengths
+from recurra.layers.sampling import check_temperature, draw_classes
 
 __all__ = ["CTC"]
 
@@ -24,14 +25,18 @@ class CTC(Head):
         loss: -log of the probability of all paths that read as the target, once repeats and then blanks are taken
             away, per label of the target
 
-    num_classes: labels that there are, without the blank.
+    num_classes: labels that there are, without the blank: 1 to num_classes. In a target, 0 pads the rows' ends.
     batch_first: raw outputs are (batch, time, raw) and not (time, batch, raw).
+
+    Numbers of half precision are computed with in float32.
 
     >>> head = CTC(4, 3, seed=0)
     >>> path = torch.tensor([0, 2, 2, 0, 2, 3])
     >>> head.predict(F.one_hot(path, 4).float())
     tensor([2, 2, 3])
     """
+
+    stepwise = False
 
     def __init__(
         self,
@@ -43,15 +48,17 @@ class CTC(Head):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_flag("batch_first", batch_first)
         super().__init__(input_size, check_count("num_classes", num_classes) + 1, seed=seed, device=device, dtype=dtype)
         self.num_classes, self.batch_first = num_classes, batch_first
 
     def loss(self, raw: Tensor, target: Tensor, mask: Tensor | None = None, *, target_lengths: Any = None) -> Tensor:
         """The mean over the rows of a batch: raw outputs (time, batch, raw_size).
 
-        target: labels (batch, longest target), 1 to num_classes; what stands behind a row's last one does not matter.
+        target: labels (batch, longest target), 1 to num_classes; a row may have none.
         mask: (time, batch), True where a row has a step, at its front; None: everywhere.
-        target_lengths: labels of each row; None: those in front of the row's first 0, which is no label.
+        target_lengths: labels of each row, behind which target may hold anything; None: those in front of the row's
+            first 0, behind which only 0 may stand.
         Raises ArgumentError if shape or label does not fit, or a row has fewer steps than its target needs: one a
         label, and one between two that are the same.
         """
@@ -64,8 +71,11 @@ class CTC(Head):
         lengths = torch.full((batch,), time) if lengths is None else lengths.cpu()
         target, counts = self._read_target(target, batch, target_lengths)
         _check_room(target, counts, lengths)
-        each = F.ctc_loss(steps.log_softmax(-1), target, lengths, counts, reduction="none")
-        return (each / counts.clamp(min=1).to(each)).mean() if batch else raw.sum()
+        if not steps.numel():
+            return raw.sum()
+        log_p = steps.to(torch.promote_types(steps.dtype, torch.float32)).log_softmax(-1)
+        each = F.ctc_loss(log_p, target, lengths, counts, reduction="none")
+        return (each / counts.clamp(min=1).to(each)).mean()
 
     def predict(self, raw: Tensor, *, lengths: Any = None) -> Any:
         """The labels that the likeliest path reads as: a tensor for each row, or one where raw is (time, raw_size).
@@ -74,7 +84,7 @@ class CTC(Head):
         Raises ArgumentError if shape or length does not fit.
         """
         check_raw(raw, self.raw_size)
-        return self._collapse(raw.argmax(-1), lengths)
+        return self._collapse(draw_classes(raw, temperature=0), lengths)
 
     def sample(
         self,
@@ -84,16 +94,15 @@ class CTC(Head):
         generator: torch.Generator | None = None,
         lengths: Any = None,
     ) -> Any:
-        """The labels that a random path reads as, each step drawn with probability softmax(raw / temperature).
+        """The labels that a random path reads as, each step drawn with probability softmax(raw / temperature);
+        temperature 0: the likeliest path, as `predict` has it.
 
-        Raises ArgumentError for a temperature below 0.
+        lengths: steps of each row; None: all.
+        Raises ArgumentError for a temperature below 0, or a shape or length that does not fit.
         """
         check_raw(raw, self.raw_size)
-        if not check_temperature(temperature):
-            return self.predict(raw, lengths=lengths)
-        shares = (raw / temperature).softmax(-1).reshape(-1, self.raw_size)
-        path = torch.multinomial(shares, 1, generator=generator).reshape(raw.shape[:-1])
-        return self._collapse(path, lengths)
+        check_temperature(temperature)
+        return self._collapse(draw_classes(raw, temperature=temperature, generator=generator), lengths)
 
     def _steps(self, raw: Tensor) -> Tensor:
         """(time, batch, raw)"""
@@ -108,23 +117,39 @@ class CTC(Head):
         if not isinstance(target, Tensor) or target.dim() != 2 or len(target) != batch:
             came = f"has shape {tuple(target.shape)}" if isinstance(target, Tensor) else f"is {type(target).__name__}"
             raise ArgumentError(f"target {came}; expected labels ({batch}, longest target), 0 behind a row's last one")
+        target = target if target.shape[1] else target.new_zeros(batch, 1)  # no label at all
         longest = target.shape[1]
         if target_lengths is None:
-            counts = (target != 0).cumprod(1).sum(1).cpu()
+            counts = _count_labels(target)
         else:
-            read = read_lengths(target_lengths, batch=batch, time=longest)
+            read = read_lengths(target_lengths, batch=batch, time=longest, name="target_lengths", of="target")
             counts = torch.full((batch,), longest) if read is None else read
         mask = torch.arange(longest) < counts.unsqueeze(1)
-        return check_codes("target", target, self.num_classes, first=1, mask=mask.to(target.device)), counts
+        advice = "0 is the blank, labels begin at 1, and target_lengths tells what is padding"
+        mask = mask.to(target.device)
+        return check_codes("target", target, self.num_classes, first=1, mask=mask, advice=advice), counts
 
     def _collapse(self, path: Tensor, lengths: Any) -> Any:
         batched = path.dim() == 2
         rows = path.unsqueeze(0) if not batched else path if self.batch_first else path.T  # batch time
-        read = read_lengths(lengths, batch=len(rows), time=rows.shape[1])
+        read = read_lengths(lengths, batch=len(rows), time=rows.shape[1], of="raw")
         counts = [rows.shape[1]] * len(rows) if read is None else read.tolist()
         labels = [torch.unique_consecutive(row[:count]) for row, count in zip(rows, counts, strict=True)]
         labels = [row[row != 0] for row in labels]
         return labels if batched else labels[0]
+
+
+def _count_labels(target: Tensor) -> Tensor:
+    """How many labels each row has in front of its first 0; raise ArgumentError if something else stands behind it."""
+    labels = target != 0
+    counted = labels.cumprod(1).bool()
+    if bool((labels & ~counted).any()):
+        row, place = (labels & ~counted).nonzero()[0].tolist()
+        raise ArgumentError(
+            f"target[{row}, {place}] is {int(target[row, place])}, behind a 0; 0 is the blank and pads a row's end, "
+            f"labels begin at 1: add 1 to labels that begin at 0, or pass target_lengths"
+        )
+    return counted.sum(1).cpu()
 
 
 def _check_room(target: Tensor, counts: Tensor, lengths: Tensor) -> None:

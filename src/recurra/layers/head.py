@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -10,9 +9,9 @@ from torch import Tensor, nn
 
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_dtype, check_seed
-from recurra.layers.linear import draw_linear
+from recurra.layers.linear import check_factor, draw_linear
 
-__all__ = ["Head", "check_mask", "check_numbers", "check_raw", "check_shape", "check_temperature"]
+__all__ = ["Head", "check_mask", "check_numbers", "check_raw", "check_shape", "check_shares"]
 
 
 class Head(nn.Module):
@@ -22,8 +21,15 @@ class Head(nn.Module):
     raw_size: numbers that the head reads its answer from.
     seed: initial values, torch.nn.Linear's, come from this seed alone; None: from torch's global generator.
 
-    A head of your own gives `_errors`, `predict` and `sample`.
+    A head of your own gives `_check_target`, `_errors`, `predict` and `sample`, and `target_size` where it is of
+    numbers. One that answers whole sequences says so by `stepwise`; its `predict` and `sample` take the `lengths` of
+    rows too, and its `batch_first` says how it reads them.
     """
+
+    target_size: int | None = None
+    """Numbers in the target of a step; None: it is a code."""
+    stepwise = True
+    """Whether each step is answered by itself, so that an answer may be read as the next step."""
 
     def __init__(
         self,
@@ -51,7 +57,7 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Raw outputs (..., raw_size) of features (..., input_size).
 
-        Raises ArgumentError if the last axis is another.
+        Raises ArgumentError if the last axis is another, or dtype or device are not the head's.
         """
         if not isinstance(features, Tensor) or not features.dim() or features.shape[-1] != self.input_size:
             came = (
@@ -60,6 +66,9 @@ class Head(nn.Module):
                 else f"is {type(features).__name__}"
             )
             raise ArgumentError(f"features {came}; the last axis must have the head's input_size, {self.input_size}")
+        weight = next(self.parameters(), None) if self.projection is None else self.projection.weight
+        if isinstance(weight, Tensor):  # of a quantised product it is a function
+            check_factor("features", features, weight)
         return self._project(features)
 
     def loss(self, raw: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -105,13 +114,6 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-def check_temperature(value: object) -> float:
-    """The value; raise ArgumentError unless it is a number of at least 0."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise ArgumentError(f"temperature is {value!r}; expected a number above 0, or 0 for the best guess")
-    return value
-
-
 def check_raw(raw: object, raw_size: int) -> None:
     """Raise ArgumentError unless raw is a tensor (..., raw_size)."""
     if not isinstance(raw, Tensor) or not raw.dim() or raw.shape[-1] != raw_size:
@@ -134,6 +136,26 @@ def check_shape(target: object, shape: Sequence[int], what: str) -> None:
     column = isinstance(target, Tensor) and (*target.shape, 1) == tuple(shape)
     advice = "; give it a last axis: target.unsqueeze(-1)" if column else ""
     raise ArgumentError(f"target {came}; expected {tuple(shape)}, {what}{advice}")
+
+
+def check_shares(name: str, values: Tensor, mask: Tensor | None = None, *, whole: bool = False) -> Tensor:
+    """The values; raise ArgumentError, which names the first offender's place, unless all are from 0 to 1.
+
+    mask: where to look, of a shape that expands to theirs; None: everywhere.
+    whole: whether nothing between 0 and 1 is accepted either.
+    """
+    if torch.compiler.is_compiling():  # which cannot look at values
+        return values
+    right = (values == 0) | (values == 1) if whole else (values >= 0) & (values <= 1)
+    wrong = ~right if mask is None else ~right & mask
+    if bool(wrong.any()):
+        place = tuple(wrong.nonzero()[0].tolist())
+        among = f", one of {int(wrong.sum())} such values" if int(wrong.sum()) > 1 else ""
+        expected = "0 or 1" if whole else "0 or 1, or a share between"
+        raise ArgumentError(
+            f"{name}[{', '.join(map(str, place))}] is {values[place].item():.4g}{among}; expected {expected}"
+        )
+    return values
 
 
 def check_numbers(target: Tensor, raw: Tensor, size: int) -> Tensor:

@@ -6,9 +6,8 @@ with targets, `predict` reads the best guess from them, `sample` draws an answer
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,20 +15,23 @@ from torch.nn import functional as F
 
 from recurra.errors import ArgumentError, nearest
 from recurra.layers.arguments import check_count
-from recurra.layers.head import Head, check_numbers, check_raw, check_shape, check_temperature
+from recurra.layers.head import Head, check_numbers, check_raw, check_shape, check_shares
 from recurra.layers.inputs import Embedding, check_codes
+from recurra.layers.sampling import check_sampling, check_temperature, draw_classes
 
-__all__ = ["Linear", "Quantiles", "Sigmoid", "Softmax", "pinball"]
+__all__ = ["Linear", "Sigmoid", "Softmax"]
 
 
 class Softmax(Head):
     """One of several classes: the next word, the kind of a sequence, the tag of a step.
 
-        p = softmax(V h + c)                                    loss: -log p[target]
+        p = softmax(scale * V h + c)                            loss: -log p[target]
 
     num_classes: codes of the target, 0 to num_classes - 1.
     tied: an Embedding whose table is V too (Press & Wolf 2017); where its vectors have another size than h, h is mapped
-        to theirs first, V (P h) + c.
+        to theirs first, scale * V (P h) + c.
+    scale: None: 1; but where V is an Embedding's table, 1 / sqrt(embedding_size) (as Raffel et al. 2020 have it): its
+        vectors are N(0, 1), and without it the first loss would lie far above the ln(num_classes) of a guess.
     label_smoothing: share of the target that goes to all classes alike (Szegedy et al. 2016).
 
     Raises ArgumentError for any invalid argument.
@@ -49,14 +51,17 @@ class Softmax(Head):
         num_classes: int,
         *,
         tied: Embedding | None = None,
+        scale: float | None = None,
         label_smoothing: float = 0.0,
         seed: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         check_count("num_classes", num_classes)
-        if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing < 1:
+        smooth = isinstance(label_smoothing, int | float) and not isinstance(label_smoothing, bool)
+        if not smooth or not 0 <= label_smoothing < 1:
             raise ArgumentError(f"label_smoothing is {label_smoothing!r}; expected a share from 0 to below 1, as 0.1")
+        _check_scale(scale)
         if tied is None:
             super().__init__(input_size, num_classes, seed=seed, device=device, dtype=dtype)
         else:
@@ -67,40 +72,40 @@ class Softmax(Head):
                 self.projection = None
             self.bias = nn.Parameter(torch.zeros(num_classes, device=device, dtype=dtype))
             self.raw_size = num_classes
-        self.num_classes, self.tied, self.label_smoothing = num_classes, tied, label_smoothing
+        self.num_classes, self.tied, self.scale, self.label_smoothing = num_classes, tied, scale, label_smoothing
 
     def predict(self, raw: Tensor) -> Tensor:
         """The likeliest class of each step: (...)."""
         check_raw(raw, self.raw_size)
         return raw.argmax(-1)
 
-    def sample(self, raw: Tensor, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self,
+        raw: Tensor,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """A class of each step, (...), with probability softmax(raw / temperature).
 
-        Raises ArgumentError for a temperature below 0.
+        temperature: 0: the likeliest class.
+        top_k: draw from so many of the likeliest classes only (Fan et al. 2018); None: from all.
+        top_p: of these from the fewest, likeliest first, that together have at least this probability (nucleus
+            sampling, Holtzman et al. 2020); None: from all.
+        Raises ArgumentError for an invalid argument.
         """
         check_raw(raw, self.raw_size)
-        if not check_temperature(temperature):
-            return self.predict(raw)
-        shares = (raw / temperature).softmax(-1).reshape(-1, self.raw_size)
-        return torch.multinomial(shares, 1, generator=generator).reshape(raw.shape[:-1])
-
-    def keep_likeliest(self, raw: Tensor, count: int) -> Tensor:
-        """raw with -inf for all but the `count` likeliest classes (top-k: Fan et al. 2018), to sample from.
-
-        Raises ArgumentError unless count is from 1 to num_classes.
-        """
-        check_raw(raw, self.raw_size)
-        if check_count("top_k", count) > self.num_classes:
-            raise ArgumentError(f"top_k is {count}, there are {self.num_classes} classes; expected at most so many")
-        values, places = raw.topk(count, -1)
-        return torch.full_like(raw, -math.inf).scatter(-1, places, values)
+        check_sampling(temperature, top_k, top_p, self.num_classes)
+        return draw_classes(raw, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
 
     def _project(self, features: Tensor) -> Tensor:
         if self.tied is None:
-            return super()._project(features)
+            return super()._project(features if self.scale is None else features * self.scale)
         mapped = features if self.projection is None else self.projection(features)
-        return F.linear(mapped, self.tied.weight, self.bias)
+        scale = 1 / math.sqrt(self.tied.embedding_size) if self.scale is None else self.scale
+        return F.linear(mapped * scale, self.tied.weight, self.bias)
 
     def _check_target(self, raw: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
         check_shape(target, raw.shape[:-1], "one code each")
@@ -133,7 +138,7 @@ class Sigmoid(Head):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(input_size, check_count("num_labels", num_labels), seed=seed, device=device, dtype=dtype)
-        self.num_labels = num_labels
+        self.num_labels = self.target_size = num_labels
 
     def predict(self, raw: Tensor) -> Tensor:
         """1 for each label that is likelier than not, else 0: (..., num_labels), in the type of raw."""
@@ -145,14 +150,14 @@ class Sigmoid(Head):
 
         Raises ArgumentError for a temperature below 0.
         """
+        check_raw(raw, self.raw_size)
         if not check_temperature(temperature):
             return self.predict(raw)
-        check_raw(raw, self.raw_size)
         return torch.bernoulli((raw / temperature).sigmoid(), generator=generator)
 
     def _check_target(self, raw: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
         check_shape(target, raw.shape, "0 or 1 for each label")
-        return target.to(raw.dtype)
+        return check_shares("target", target, None if mask is None else mask.unsqueeze(-1)).to(raw.dtype)
 
     def _errors(self, raw: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(raw, target, reduction="none")
@@ -207,7 +212,8 @@ class Linear(Head):
         if not isinstance(delta, int | float) or isinstance(delta, bool) or not 0 < delta < math.inf:
             raise ArgumentError(f"delta is {delta!r}; expected a number above 0, in units of the target")
         super().__init__(input_size, check_count("output_size", output_size), seed=seed, device=device, dtype=dtype)
-        self.output_size, self.activation, self.error, self.delta = output_size, activation, error, delta
+        self.output_size = self.target_size = output_size
+        self.activation, self.error, self.delta = activation, error, delta
 
     def predict(self, raw: Tensor) -> Tensor:
         """y, (..., output_size): raw as it is."""
@@ -236,96 +242,6 @@ class Linear(Head):
         return F.huber_loss(raw, target, reduction="none", delta=self.delta)
 
 
-class Quantiles(Head):
-    """Numbers with their uncertainty: the values below which the truth falls with given probabilities.
-
-        q_1 = r_1,  q_k = q_(k-1) + softplus(r_k),  r = V h + c                 so that quantiles never cross
-        loss: 2 max(level (y - q), (level - 1) (y - q)), a mean over levels     (Koenker & Bassett 1978, doubled)
-
-    The median's loss is the absolute error.
-
-    output_size: numbers in a step.
-    levels: the probabilities, rising, each between 0 and 1.
-
-    Raises ArgumentError for any invalid argument.
-
-    >>> head = Quantiles(4, 1, levels=(0.1, 0.5, 0.9), seed=0)
-    >>> raw = head(torch.zeros(5, 2, 4))  # time batch feature
-    >>> low, middle, high = head.quantiles(raw).unbind(-1)
-    >>> bool((low < middle).all() and (middle < high).all()), bool((head.predict(raw) == middle).all())
-    (True, True)
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        levels: Sequence[float] = (0.1, 0.5, 0.9),
-        *,
-        seed: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        given = tuple(levels)
-        if not given or not all(isinstance(level, int | float) and 0 < level < 1 for level in given):
-            raise ArgumentError(f"levels is {given!r}; expected probabilities between 0 and 1, as (0.1, 0.5, 0.9)")
-        if any(one >= other for one, other in itertools.pairwise(given)):
-            raise ArgumentError(f"levels is {given!r}; expected them to rise: {tuple(sorted(set(given)))}")
-        raw_size = check_count("output_size", output_size) * len(given)
-        super().__init__(input_size, raw_size, seed=seed, device=device, dtype=dtype)
-        self.output_size, self.levels = output_size, given
-
-    def quantiles(self, raw: Tensor) -> Tensor:
-        """(..., output_size, level), rising along the last axis, of raw outputs."""
-        check_raw(raw, self.raw_size)
-        sizes = (self.output_size, len(self.levels))
-        first, gaps = raw.unflatten(-1, sizes).split([1, len(self.levels) - 1], -1)
-        return torch.cat([first, F.softplus(gaps)], -1).cumsum(-1)
-
-    def predict(self, raw: Tensor) -> Tensor:
-        """The median, (..., output_size): between the nearest levels, or the outermost one if all lie to one side."""
-        quantiles = self.quantiles(raw)
-        return self._at(quantiles, torch.full_like(quantiles[..., :1], 0.5))
-
-    def sample(self, raw: Tensor, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-        """A value of each number, (..., output_size): at a uniform probability between the quantiles, straight from one
-        to the next; nothing lies beyond the outermost. temperature: factor of the distance from the median.
-
-        Raises ArgumentError for a temperature below 0.
-        """
-        check_temperature(temperature)
-        quantiles = self.quantiles(raw)
-        empty = torch.empty_like(quantiles[..., :1])
-        drawn = self._at(quantiles, empty.uniform_(generator=generator))
-        middle = self.predict(raw)
-        return middle + temperature * (drawn - middle)
-
-    def _at(self, quantiles: Tensor, probability: Tensor) -> Tensor:
-        """The values at probabilities (..., output_size, 1)."""
-        levels = quantiles.new_tensor(self.levels)
-        if len(levels) == 1:
-            return quantiles[..., 0]
-        above = torch.searchsorted(levels, probability.contiguous()).clamp(1, len(levels) - 1)
-        low, high = quantiles.gather(-1, above - 1), quantiles.gather(-1, above)
-        share = (probability - levels[above - 1]) / (levels[above] - levels[above - 1])
-        return (low + share.clamp(0, 1) * (high - low)).squeeze(-1)
-
-    def _check_target(self, raw: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
-        return check_numbers(target, raw, self.output_size)
-
-    def _errors(self, raw: Tensor, target: Tensor) -> Tensor:
-        return pinball(target.unsqueeze(-1) - self.quantiles(raw), raw.new_tensor(self.levels))
-
-
-def pinball(error: Tensor, levels: Tensor) -> Tensor:
-    """Twice the pinball loss of each error, target minus quantile, whose last axis is that of the levels.
-
-    >>> pinball(torch.tensor([2.0]), torch.tensor([0.5]))
-    tensor([2.])
-    """
-    return 2 * torch.maximum(levels * error, (levels - 1) * error)
-
-
 def _check_tied(tied: object, num_classes: int) -> None:
     if not isinstance(tied, Embedding):
         raise ArgumentError(f"tied is {type(tied).__name__}; expected the Embedding whose table the head shares")
@@ -333,3 +249,10 @@ def _check_tied(tied: object, num_classes: int) -> None:
         raise ArgumentError(
             f"tied has {tied.num_embeddings} codes, num_classes is {num_classes}; to share a table they must be one"
         )
+
+
+def _check_scale(scale: object) -> None:
+    if scale is None:
+        return
+    if not isinstance(scale, int | float) or isinstance(scale, bool) or not 0 < scale < math.inf:
+        raise ArgumentError(f"scale is {scale!r}; expected a number above 0, or None for the usual one")

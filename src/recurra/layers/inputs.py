@@ -178,11 +178,20 @@ class Real(nn.Module):
         return str(self.input_size)
 
 
-def check_codes(name: str, codes: object, count: int, *, first: int = 0, mask: Tensor | None = None) -> Tensor:
+def check_codes(
+    name: str,
+    codes: object,
+    count: int,
+    *,
+    first: int = 0,
+    mask: Tensor | None = None,
+    advice: str = "map what is unknown to a code of its own",
+) -> Tensor:
     """The codes as int64.
 
     count: codes that there are, from `first` on.
     mask: where to look, in the shape of the codes; None: everywhere.
+    advice: how to mend a code that there is not.
     Raises ArgumentError, which names the first offender's place, unless all are integers in that range.
     """
     if not isinstance(codes, Tensor):
@@ -199,7 +208,7 @@ def check_codes(name: str, codes: object, count: int, *, first: int = 0, mask: T
         among = f", one of {int(wrong.sum())} out of range" if int(wrong.sum()) > 1 else ""
         raise ArgumentError(
             f"{name}[{', '.join(map(str, place))}] is {int(codes[place])}{among}; expected {first} to "
-            f"{first + count - 1}; map what is unknown to a code of its own"
+            f"{first + count - 1}; {advice}"
         )
     return codes
 
@@ -207,13 +216,13 @@ def check_codes(name: str, codes: object, count: int, *, first: int = 0, mask: T
 def blank_padding(x: Tensor, lengths: Any, *, batch_first: bool) -> Tensor:
     """Raw steps with zeros behind each row's end, so that no input trips over what stands there.
 
-    x: codes (time, batch) or numbers (time, batch, size), batch first if batch_first, or without a batch.
+    x: codes (time, batch) or rows of codes or numbers (time, batch, size), batch first if batch_first, or without a
+        batch: codes (time,) or numbers (time, size).
     Raises ArgumentError unless lengths are one integer from 0 to time for each row.
     """
     if lengths is None or not isinstance(x, Tensor):
         return x
-    shape = x.shape[:-1] if x.is_floating_point() else x.shape
+    vectors = x.is_floating_point() or x.dim() == 3
+    shape = x.shape[:-1] if vectors else x.shape
     mask = mask_of_lengths(lengths, shape=shape, batch_first=batch_first, device=x.device)
-    if mask is None:
-        return x
-    return x.masked_fill(~(mask.unsqueeze(-1) if x.is_floating_point() else mask), 0)
+    return x if mask is None else x.masked_fill(~(mask.unsqueeze(-1) if vectors else mask), 0)

@@ -13,9 +13,10 @@ from recurra.errors import ArgumentError
 __all__ = ["lengths_of_mask", "mask_of_lengths", "read_lengths"]
 
 
-def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
+def read_lengths(lengths: Any, *, batch: int, time: int, name: str = "lengths", of: str = "x") -> Tensor | None:
     """The steps of each row as int64 on the CPU, where kernels and checks want them; None if all rows are whole.
 
+    name, of: of the argument, and of the one whose steps it counts, for errors.
     Under torch.compile, torch.export and vmap, which cannot look at values, they are taken as they come.
     Raises ArgumentError unless lengths are `batch` integers from 0 to `time`.
     """
@@ -25,15 +26,15 @@ def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
         read = torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ArgumentError(
-            f"lengths is {lengths!r}; expected one integer per row of the batch, as in [5, 3]"
+            f"{name} is {lengths!r}; expected one integer per row of the batch, as in [5, 3]"
         ) from error
     if isinstance(lengths, Sequence) and not len(lengths):
         read = read.long()  # of an empty list torch cannot know better than float
     if read.dtype == torch.bool or read.is_floating_point() or read.is_complex():
-        raise ArgumentError(f"lengths has dtype {read.dtype}; expected integers, as in lengths.long()")
+        raise ArgumentError(f"{name} has dtype {read.dtype}; expected integers, as in {name}.long()")
     if read.dim() != 1 or read.shape[0] != batch:  # torch.export takes what len returns for a constant
         raise ArgumentError(
-            f"lengths has shape {tuple(read.shape)}, x has batch {batch}; pass one length per row, shape ({batch},)"
+            f"{name} has shape {tuple(read.shape)}, {of} has batch {batch}; pass one length per row, shape ({batch},)"
         )
     if _is_hidden(read):
         return read.detach().to(torch.int64)
@@ -41,8 +42,8 @@ def read_lengths(lengths: Any, *, batch: int, time: int) -> Tensor | None:
     for row, length in enumerate(read.tolist()):
         if not 0 <= length <= time:
             raise ArgumentError(
-                f"lengths[{row}] is {length}; expected 0 to {time}, the time steps of x; "
-                f"mend the length, or pad x to at least that many steps"
+                f"{name}[{row}] is {length}; expected 0 to {time}, the time steps of {of}; "
+                f"mend the length, or pad {of} to at least that many steps"
             )
     return None if bool((read == time).all()) else read
 

@@ -1,4 +1,4 @@
-"""Linear products whose initial values come from a seed, the same on any device."""
+"""Linear products: initial values from a seed, the same on any device, and a check of what they multiply."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_dtype
 
-__all__ = ["draw_linear", "empty_linear"]
+__all__ = ["check_factor", "draw_linear", "empty_linear"]
+
+
+def check_factor(name: str, x: Tensor, weight: Tensor) -> None:
+    """Raise ArgumentError unless x is on the weight's device and, outside of autocast, of its dtype."""
+    if x.device != weight.device:
+        raise ArgumentError(
+            f"{name} is on {x.device}, the weights on {weight.device}; move one: {name}.to({str(weight.device)!r})"
+        )
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ArgumentError(
+            f"{name} has dtype {x.dtype}, the weights {weight.dtype}; convert one: {name}.to({weight.dtype})"
+        )
 
 
 def empty_linear(

@@ -66,10 +66,8 @@ class LocalAttention(Attention):
         if score not in _SCORES:
             raise ArgumentError(f"score is {score!r}; {nearest(str(score), _SCORES)}")
         self.align: DotAttention | GeneralAttention
-        if score == "dot":
-            self.align = DotAttention(query_size, memory_size, scale=scale, seed=seed)
-        else:
-            self.align = GeneralAttention(query_size, memory_size, scale=scale, seed=seed, device=device, dtype=dtype)
+        kind = DotAttention if score == "dot" else GeneralAttention
+        self.align = kind(query_size, memory_size, scale=scale, seed=seed, device=device, dtype=dtype)
         if predictive:
             self.place = empty_linear(query_size, query_size, bias=False, device=device, dtype=dtype)
             self.place_energy = empty_linear(query_size, 1, bias=False, device=device, dtype=dtype)
@@ -87,6 +85,7 @@ class LocalAttention(Attention):
         return self.align.score(query, keys)
 
     def weigh(self, query: Tensor, prepared: Prepared, position: int | Tensor) -> Tensor:
+        _check_position(position, len(query))
         last = self._last(prepared, query)  # batch 1
         center = self._predict(query, last) if self.predictive else _count(query, position).minimum(last)
         steps = torch.arange(prepared.time, device=query.device)
@@ -113,6 +112,23 @@ class LocalAttention(Attention):
         """p_t of each query, (batch, query_time)."""
         share: Tensor = self.place_energy(torch.tanh(self.place(query)))
         return last * share.squeeze(-1).sigmoid()
+
+
+def _check_position(position: object, batch: int) -> None:
+    """Raise ArgumentError unless it is a number of queries, or one for each row."""
+    if isinstance(position, Tensor):
+        whole = not (position.is_floating_point() or position.is_complex() or position.dtype == torch.bool)
+        if whole and position.shape in ((), (batch,)):
+            return
+        came = f"{tuple(position.shape)} of {position.dtype}"
+    elif isinstance(position, int) and not isinstance(position, bool) and position >= 0:
+        return
+    else:
+        came = repr(position)
+    raise ArgumentError(
+        f"position is {came}; expected the queries before the first of these, an int of at least 0 or a tensor "
+        f"({batch},) of integers"
+    )
 
 
 def _count(query: Tensor, position: int | Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_count, check_flag
-from recurra.layers.head import Head, check_numbers, check_raw, check_temperature
+from recurra.layers.arguments import check_count, check_flag, check_not_negative
+from recurra.layers.head import Head, check_numbers, check_raw, check_shares
+from recurra.layers.sampling import check_temperature, draw_classes
 
 __all__ = ["Mixture", "MixtureDensity"]
 
@@ -28,19 +28,25 @@ class Mixture(NamedTuple):
     log_deviations: Tensor
     """(..., component, output_size): the logarithm of the standard deviations."""
     correlations: Tensor | None
-    """(..., component): rho, before its tanh; None for single numbers."""
+    """(..., component, pair): c_ij of i = 2, 3, ..., each with j = 1 .. i - 1, of a single pair c'; None for single
+    numbers."""
     pen: Tensor | None
     """(...): the logit of the pen's being lifted; None where there is no pen."""
 
 
 class MixtureDensity(Head):
-    """A mixture of Gaussians for one number or a pair, and a pen that is lifted or not (Bishop 1994; Graves 2013).
+    """A mixture of Gaussians for numbers that depend on each other, and a pen that is lifted or not (Bishop 1994;
+    Graves 2013).
 
-        p(y) = sum_k w_k N(y; m_k, s_k, rho_k)                  loss: -log p(y), and with a pen its cross entropy too
-        w = softmax(w'),  s = exp(s') + min_deviation,  rho = tanh(rho'),  p(pen) = sigmoid(e');  primes: V h + c
+        p(y) = sum_k w_k N(y; m_k, S_k)                         loss: -log p(y), and with a pen its cross entropy too
+        S = diag(s) L L^T diag(s)                               s are deviations, L L^T correlations, of a component
+        L_ij = c_ij / n_i for j < i,  L_ii = 1 / n_i            n_i gives each row of L the length 1
+        w = softmax(w'),  s = exp(s') + min_deviation,  p(pen) = sigmoid(e');  primes, m and c: V h + c
 
-    output_size: 1, a number, or 2, a pair with a correlation, as the offsets of a pen.
-    num_components: Gaussians.
+    Every correlation is free in any dimension. That of a pair is tanh(c'), as Graves has it: c = sinh(c').
+
+    output_size: numbers in a step: 1; 2, as the offsets of a pen; 3, as a path in space; or more.
+    num_components: Gaussians. Each has 1 + 2 d + d (d - 1) / 2 raw outputs, d the output_size.
     pen: whether the last number of a target is 1 or 0, as of a pen that is lifted after this point.
     min_deviation: the least standard deviation, in units of the target: without one, a component that comes to lie on
         a single point makes the loss infinite.
@@ -52,6 +58,9 @@ class MixtureDensity(Head):
     >>> raw.shape, head.sample(raw, generator=torch.Generator().manual_seed(0)).shape
     (torch.Size([7, 3, 31]), torch.Size([7, 3, 3]))
     """
+
+    target_size: int
+    """Numbers in the target of a step: those of output_size, and the pen."""
 
     def __init__(
         self,
@@ -65,21 +74,15 @@ class MixtureDensity(Head):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        if output_size not in (1, 2) or isinstance(output_size, bool):
-            raise ArgumentError(f"output_size is {output_size!r}; expected 1, a number, or 2, a pair")
+        check_count("output_size", output_size)
         check_count("num_components", num_components)
         check_flag("pen", pen)
-        if not isinstance(min_deviation, int | float) or not 0 <= min_deviation < math.inf:
-            raise ArgumentError(f"min_deviation is {min_deviation!r}; expected a number of at least 0, as 1e-3")
-        raw_size = num_components * (6 if output_size == 2 else 3) + pen
+        check_not_negative("min_deviation", min_deviation)
+        raw_size = num_components * (1 + 2 * output_size + math.comb(output_size, 2)) + pen
         super().__init__(input_size, raw_size, seed=seed, device=device, dtype=dtype)
         self.output_size, self.num_components = output_size, num_components
         self.pen, self.min_deviation = pen, min_deviation
-
-    @property
-    def target_size(self) -> int:
-        """Numbers in a target."""
-        return self.output_size + self.pen
+        self.target_size = output_size + pen
 
     def mixture(self, raw: Tensor) -> Mixture:
         """What raw outputs (..., raw_size) say.
@@ -87,8 +90,8 @@ class MixtureDensity(Head):
         Raises ArgumentError if their last axis is another.
         """
         check_raw(raw, self.raw_size)
-        count, size = self.num_components, self.output_size
-        sizes = [count, count * size, count * size, count * (size - 1), int(self.pen)]
+        count, size, pairs = self.num_components, self.output_size, math.comb(self.output_size, 2)
+        sizes = [count, count * size, count * size, count * pairs, int(self.pen)]
         weights, means, deviations, correlations, pen = raw.split(sizes, -1)
         floor = math.log(self.min_deviation) if self.min_deviation else -math.inf
         deviations = torch.logaddexp(deviations, torch.full_like(deviations, floor))
@@ -96,17 +99,19 @@ class MixtureDensity(Head):
             weights.log_softmax(-1),
             means.unflatten(-1, (count, size)),
             deviations.unflatten(-1, (count, size)),
-            correlations if size == 2 else None,
+            correlations.unflatten(-1, (count, pairs)) if pairs else None,
             pen.squeeze(-1) if self.pen else None,
         )
 
     def log_prob(self, raw: Tensor, target: Tensor) -> Tensor:
         """log p(target), with the pen's part: (...). target: (..., target_size).
 
-        Raises ArgumentError if a shape does not fit.
+        Raises ArgumentError if a shape does not fit, or the pen of a target is neither 0 nor 1.
         """
+        return self._log_prob(raw, self._check_target(raw, target, None))
+
+    def _log_prob(self, raw: Tensor, target: Tensor) -> Tensor:
         mixture = self.mixture(raw)
-        check_numbers(target, raw, self.target_size)
         density = torch.logsumexp(mixture.log_weights + _log_gaussians(mixture, target[..., : self.output_size]), -1)
         if mixture.pen is None:
             return density
@@ -139,20 +144,15 @@ class MixtureDensity(Head):
         bias: Graves' (2013) b, for neater strokes: components' logits times 1 + b, deviations times exp(-b).
         Raises ArgumentError for a temperature or bias below 0.
         """
-        if not isinstance(bias, int | float) or isinstance(bias, bool) or not 0 <= bias < math.inf:
-            raise ArgumentError(f"bias is {bias!r}; expected a number of at least 0, 0 for none")
+        check_not_negative("bias", bias)
         if not check_temperature(temperature):
             return self.predict(raw)
         mixture = self.mixture(raw)
-        shares = (mixture.log_weights * ((1 + bias) / temperature)).softmax(-1)
-        which = torch.multinomial(shares.reshape(-1, self.num_components), 1, generator=generator)
-        which = which.reshape(raw.shape[:-1])
+        which = draw_classes(mixture.log_weights * (1 + bias), temperature=temperature, generator=generator)
         centre = _pick(mixture.means, which)
         noise = torch.empty_like(centre).normal_(generator=generator)
         if mixture.correlations is not None:
-            rho = mixture.correlations.gather(-1, which.unsqueeze(-1)).squeeze(-1)
-            first, second = noise.unbind(-1)
-            noise = torch.stack([first, torch.tanh(rho) * first + second / torch.cosh(rho)], -1)
+            noise = _correlate(noise, _pick(mixture.correlations, which))
         drawn = centre + _pick(mixture.log_deviations, which).exp() * noise * (math.sqrt(temperature) * math.exp(-bias))
         if mixture.pen is None:
             return drawn
@@ -160,24 +160,57 @@ class MixtureDensity(Head):
         return torch.cat([drawn, pen.unsqueeze(-1)], -1)
 
     def _check_target(self, raw: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
-        return check_numbers(target, raw, self.target_size)
+        check_numbers(target, raw, self.target_size)
+        if self.pen:
+            pen = torch.zeros_like(target, dtype=torch.bool)
+            pen[..., -1] = True if mask is None else mask
+            check_shares("target", target, pen, whole=True)
+        return target
 
     def _errors(self, raw: Tensor, target: Tensor) -> Tensor:
-        return -self.log_prob(raw, target)
+        return -self._log_prob(raw, target)
 
 
 def _log_gaussians(mixture: Mixture, target: Tensor) -> Tensor:
     """log N(target) of each component: (..., component)."""
     z = (target.unsqueeze(-2) - mixture.means) * torch.exp(-mixture.log_deviations)  # ... component number
     scale = mixture.log_deviations.sum(-1)
-    if mixture.correlations is None:
-        return -0.5 * (z.squeeze(-1) ** 2 + _LOG_TWO_PI) - scale
-    rho = mixture.correlations
-    # log sqrt(1 - tanh^2 rho') = -log cosh rho'; the second number given the first has that deviation.
-    log_cosh = rho.abs() + F.softplus(-2 * rho.abs()) - math.log(2)
-    first, second = z.unbind(-1)
-    given = second * torch.cosh(rho) - first * torch.sinh(rho)
-    return -0.5 * (first**2 + given**2) - _LOG_TWO_PI - scale + log_cosh
+    if mixture.correlations is not None:
+        z, log_norms = _decorrelate(z, mixture.correlations)
+        scale = scale - log_norms
+    return -0.5 * (z**2 + _LOG_TWO_PI).sum(-1) - scale
+
+
+def _rows(correlations: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Of the matrix L, from its second row on: n_i L_ij (..., j) and n_i (...)."""
+    rows: list[tuple[Tensor, Tensor]] = []
+    begin = 0
+    if correlations.shape[-1] == 1:
+        correlations = torch.sinh(correlations)
+    while begin < correlations.shape[-1]:
+        row = correlations[..., begin : begin + len(rows) + 1]
+        rows.append((row, torch.sqrt(1 + (row**2).sum(-1))))
+        begin += len(rows)
+    return rows
+
+
+def _correlate(noise: Tensor, correlations: Tensor) -> Tensor:
+    """L z of independent numbers z (..., number)."""
+    parts = [noise[..., 0]]
+    for row, norm in _rows(correlations):
+        count = row.shape[-1]
+        parts.append(((row * noise[..., :count]).sum(-1) + noise[..., count]) / norm)
+    return torch.stack(parts, -1)
+
+
+def _decorrelate(z: Tensor, correlations: Tensor) -> tuple[Tensor, Tensor]:
+    """L^-1 z, each number given those before it in units of its deviation, and -log det L."""
+    parts, log_norms = [z[..., 0]], torch.zeros_like(z[..., 0])
+    for row, norm in _rows(correlations):
+        given = torch.stack(parts, -1)
+        parts.append(norm * z[..., len(parts)] - (row * given).sum(-1))
+        log_norms = log_norms + norm.log()
+    return torch.stack(parts, -1), log_norms
 
 
 def _pick(parts: Tensor, which: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from recurra.cells import State
 from recurra.errors import ArgumentError, nearest
 from recurra.layers.arguments import check_count, check_dtype, check_flag, check_seed
 from recurra.layers.lengths import mask_of_lengths
+from recurra.layers.linear import check_factor
 
 __all__ = ["AttentionPooling", "LastPooling", "MaxPooling", "MeanPooling", "Pooling", "make_pooling"]
 
@@ -231,6 +232,7 @@ class AttentionPooling(Pooling):
                 f"y has shape {tuple(y.shape)} with {y.shape[-1]} features, the pooling's feature_size is "
                 f"{self.feature_size}"
             )
+        check_factor("y", y, self.weight)
         y = y.masked_fill(~mask.unsqueeze(-1), 0.0)
         scores: Tensor = torch.tanh(nn.functional.linear(y, self.weight, self.bias)) @ self.query
         return scores.masked_fill(~mask, torch.finfo(y.dtype).min)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,52 +12,16 @@ from torch.nn import functional as F
 from recurra.cells import State
 from recurra.errors import ArgumentError
 from recurra.layers import Noise, Recurrent
-from recurra.layers.arguments import check_probability
-from recurra.layers.attention import Attention, Prepared
-from recurra.layers.lengths import read_lengths
+from recurra.layers.arguments import check_flag, check_probability
+from recurra.layers.attention import Attention
+from recurra.layers.heads import Softmax
+from recurra.layers.inputs import check_codes
 from recurra.layers.linear import draw_linear, empty_linear
+from recurra.layers.sampling import draw_classes
+from recurra.models.memory import Decoded, DecoderState, Memory
+from recurra.models.parts import Form, answers_with_classes, read_features, read_raw_steps
 
-__all__ = ["AttentionDecoder", "Decoded", "DecoderState", "Memory", "read_raw_steps"]
-
-
-class DecoderState(NamedTuple):
-    """What a decoder remembers from one step to the next."""
-
-    recurrent: State
-    """Of the recurrence, (layers, batch, hidden) per field."""
-    fed: Tensor | None
-    """What input feeding gives to the next step, (batch, hidden_size)."""
-    position: Tensor
-    """Steps taken so far, (batch,) integers."""
-
-    def select(self, rows: Tensor) -> DecoderState:
-        """Of these rows of the batch, in their order: (new_batch,) integers."""
-        fed = None if self.fed is None else self.fed[rows]
-        return DecoderState(self.recurrent.map(lambda part: part[:, rows]), fed, self.position[rows])
-
-
-class Memory(NamedTuple):
-    """What an encoder has made of a batch of sources."""
-
-    prepared: Prepared | None
-    """What attention looks at; None without attention."""
-    start: DecoderState
-    """What the decoder begins with."""
-
-    def select(self, rows: Tensor) -> Memory:
-        """Of these rows of the batch, in their order: (new_batch,) integers."""
-        return Memory(None if self.prepared is None else self.prepared.select(rows), self.start.select(rows))
-
-
-class Decoded(NamedTuple):
-    """What a decoder makes of a target."""
-
-    raw: Tensor
-    """What the head returns, (time, batch, raw_size), 0 past a row's end."""
-    alignment: Tensor | None
-    """Weights of the source's steps, (time, batch, source_time), 0 past a row's end; None without attention."""
-    state: DecoderState
-    """After each row's last step."""
+__all__ = ["AttentionDecoder"]
 
 
 class AttentionDecoder(nn.Module):
@@ -72,14 +36,18 @@ class AttentionDecoder(nn.Module):
     runs over the whole target in one call, and attention and head on all steps at once.
 
     target: maps tokens y, (time, batch) integers or (time, batch, size) numbers, to features, `output_size` many.
-    recurrent: reads them, and h~ of hidden_size if input_feeding.
+    recurrent: reads them, and h~ of hidden_size if input_feeding; with the time first, whatever batch_first.
     attention: None: the decoder sees the memory by its first state alone.
     head: maps h~, (..., hidden_size), to raw outputs, `raw_size` many.
     dropout: probability with which elements of E y and of h~ are zeroed in training.
     scheduled_sampling: probability with which a row's step reads a token drawn from the output of the step before
         instead of the target's, in training (Bengio et al. 2015). No gradient passes through the draw.
+    batch_first: whether targets, raw outputs and alignments have the batch before time.
     seed: initial values of W_c and b_c come from this seed alone; None: from torch's global generator.
+    device, dtype: of W_c and b_c.
     """
+
+    head: Any
 
     def __init__(
         self,
@@ -91,16 +59,24 @@ class AttentionDecoder(nn.Module):
         input_feeding: bool = False,
         dropout: float = 0.0,
         scheduled_sampling: float = 0.0,
+        batch_first: bool = False,
         seed: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_probability("dropout", dropout)
+        check_flag("batch_first", batch_first)
+        if recurrent.batch_first:
+            raise ArgumentError(
+                "recurrent has batch_first=True; build it without, and the decoder with batch_first=True"
+            )
         self.target, self.recurrent, self.attention, self.head = target, recurrent, attention, head
         self.input_feeding, self.dropout, self.scheduled_sampling = input_feeding, dropout, scheduled_sampling
-        self.seed = seed
+        self.batch_first, self.seed = batch_first, seed
         if attention is not None:
             joined, units = attention.memory_size + recurrent.output_size, recurrent.output_size
-            self.combine = empty_linear(joined, units, bias=True)
+            self.combine = empty_linear(joined, units, bias=True, device=device, dtype=dtype)
             draw_linear([self.combine], seed)
 
     @property
@@ -111,6 +87,11 @@ class AttentionDecoder(nn.Module):
     @scheduled_sampling.setter
     def scheduled_sampling(self, value: float) -> None:
         check_probability("scheduled_sampling", value)
+        if value and not answers_with_classes(self.head):
+            raise ArgumentError(
+                f"scheduled_sampling is {value}, the head is {type(self.head).__name__}; it draws tokens from logits, "
+                f"as those of Softmax: set it to 0"
+            )
         self._scheduled_sampling = value
 
     def forward(
@@ -119,57 +100,84 @@ class AttentionDecoder(nn.Module):
         memory: Memory,
         state: DecoderState | None = None,
         *,
-        lengths: Tensor | Sequence[int] | None = None,
+        target_lengths: Tensor | Sequence[int] | None = None,
         need_alignment: bool = True,
     ) -> Decoded:
         """The outputs of a whole target, or of a chunk of it.
 
-        inputs: what each step reads: tokens (time, batch), or numbers (time, batch, size).
+        inputs: what each step reads: tokens (time, batch), or numbers (time, batch, size), batch first if it is; or
+            without a batch, (time,) or (time, size), on a memory of one row.
         memory: of the same rows.
         state: what the chunk before returned; None: the memory's start.
-        lengths: steps of each row, 0 to time; None: all. What inputs hold past them does not matter.
+        target_lengths: steps of each row, 0 to time; None: all. What inputs hold past them does not matter.
         need_alignment: whether the alignment is returned.
         Raises ArgumentError if a shape or length does not fit.
         """
-        self._check_memory(memory)
-        begun = memory.start if state is None else state
-        inputs, steps = read_raw_steps("target", inputs, lengths)
-        batch = inputs.shape[1]
-        self._check_batch("target_inputs", batch, begun, memory)
-        features = F.dropout(self.target(inputs), self.dropout, self.training)
-        if self.why_stepwise is None:
-            y, last = self.recurrent(features, begun.recurrent, lengths=steps)
-            attended, alignment = self._attend(y, memory, begun.position, need_alignment)
-            fed = None
-        else:
-            attended, alignment, last, fed = self._run_stepwise(inputs, features, memory, begun, steps, need_alignment)
+        inputs, form, steps = read_raw_steps("target_inputs", inputs, target_lengths, batch_first=self.batch_first)
+        attended, alignment, state = self._read(
+            "target_inputs", inputs, form, memory, state, steps, need_alignment=need_alignment
+        )
         raw = self.head(attended)
-        taken = torch.full((batch,), len(inputs)) if steps is None else steps
         if steps is not None:
-            past = torch.arange(len(inputs), device=raw.device)[:, None, None] >= taken.to(raw.device)[:, None]
+            past = torch.arange(len(raw), device=raw.device)[:, None, None] >= steps.to(raw.device)[:, None]
             raw = raw.masked_fill(past, 0.0)
             alignment = alignment if alignment is None else alignment.masked_fill(past, 0.0)
-        return Decoded(raw, alignment, DecoderState(last, fed, begun.position + taken.to(begun.position.device)))
+        return Decoded(form.restore(raw), None if alignment is None else form.restore(alignment), state)
+
+    def loss(self, target: Tensor, memory: Memory, *, target_lengths: Tensor | Sequence[int] | None = None) -> Tensor:
+        """The head's mean loss over all steps that there are, each foretold from those before it.
+
+        Nothing is computed of the head in padding.
+
+        target: what is to be written, behind the begin token; in a form that `inputs` may have.
+        target_lengths: steps of each row, with the begin token.
+        Raises ArgumentError if a shape, a length or a token does not fit.
+        """
+        if not hasattr(self.head, "loss"):
+            raise ArgumentError(
+                f"head {type(self.head).__name__} has no loss; use recurra.nn.Softmax, or compute it from what a call "
+                f"on target[:-1] returns"
+            )
+        target, form, steps = read_raw_steps("target", target, target_lengths, batch_first=self.batch_first, least=2)
+        time = target.shape[form.time_axis]
+        last = torch.full((target.shape[1 - form.time_axis] if form.batched else 1,), time) if steps is None else steps
+        last = (last - 1).clamp(min=0).to(target.device)
+        there = torch.arange(time - 1, device=target.device)[:, None] < last  # time batch
+        truth = target.narrow(form.time_axis, 1, time - 1)
+        if isinstance(self.head, Softmax):  # which would tell of another place, padding left out
+            mask = form.restore(torch.cat([torch.zeros_like(there[:1]), there]))
+            check_codes("target", target, self.head.num_classes, mask=mask)
+        inputs = target.narrow(form.time_axis, 0, time - 1)
+        counts = None if steps is None else last.cpu()
+        attended, _, _ = self._read("target", inputs, form, memory, None, counts, need_alignment=False)
+        truth = form.time_first(truth)
+        if steps is not None:
+            attended, truth = attended[there], truth[there]
+        loss: Tensor = self.head.loss(self.head(attended), truth)
+        return loss
 
     def step(
         self, token: Tensor, state: DecoderState | None, memory: Memory
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """One step: raw (batch, raw_size), the state after it, the alignment (batch, source_time).
 
-        token: (batch,) integers or (batch, size) numbers.
+        token: (batch,) integers or (batch, size) numbers; or without a batch, and then results are, but for the state.
         state: what the last step returned; None at the beginning.
         In training, dropouts are drawn anew at each step.
         """
         self._check_memory(memory)
         state = memory.start if state is None else state
-        if not isinstance(token, Tensor) or not token.dim():
+        if not isinstance(token, Tensor) or token.dim() > 2 or token.dim() < token.is_floating_point():
             came = f"shape {tuple(token.shape)}" if isinstance(token, Tensor) else f"type {type(token).__name__}"
             raise ArgumentError(f"token has {came}; expected a tensor with one token a row, (batch,), or (batch, size)")
-        self._check_batch("token", len(token), state, memory)
-        features = F.dropout(self.target(token), self.dropout, self.training)
+        form = Form(token.dim() > token.is_floating_point(), False)
+        features = read_features("token", self.target, token)
+        self._check_batch("token", len(token) if form.batched else 1, state, memory)
+        features = F.dropout(features if form.batched else features.unsqueeze(0), self.dropout, self.training)
         attended, alignment, recurrent = self._advance(features, state, memory, None, True)
-        fed = attended if self.input_feeding else None
-        return self.head(attended), DecoderState(recurrent, fed, state.position + 1), alignment
+        after = DecoderState(recurrent, attended if self.input_feeding else None, state.position + 1)
+        raw = form.restore_row(self.head(attended))
+        return raw, after, None if alignment is None else form.restore_row(alignment)
 
     @property
     def why_stepwise(self) -> str | None:
@@ -180,9 +188,36 @@ class AttentionDecoder(nn.Module):
             return "scheduled sampling: a step may read what the step before put out"
         return None
 
+    def _read(
+        self,
+        name: str,
+        inputs: Tensor,
+        form: Form,
+        memory: Memory,
+        state: DecoderState | None,
+        lengths: Tensor | None,
+        *,
+        need_alignment: bool,
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """h~ and alignment of all steps, time first, and the state after each row's last. name: of inputs."""
+        self._check_memory(memory)
+        begun = memory.start if state is None else state
+        if self.training and self.scheduled_sampling:
+            self._check_tokens(name, inputs, form)
+        features = form.time_first(read_features(name, self.target, inputs))
+        self._check_batch(name, features.shape[1], begun, memory)
+        features = F.dropout(features, self.dropout, self.training)
+        if self.why_stepwise is None:
+            y, last = self.recurrent(features, begun.recurrent, lengths=lengths)
+            attended, alignment = self._attend(y, memory, begun.position, need_alignment)
+            fed = None
+        else:
+            attended, alignment, last, fed = self._run_stepwise(features, memory, begun, lengths, need_alignment)
+        taken = len(features) if lengths is None else lengths.to(begun.position.device)
+        return attended, alignment, DecoderState(last, fed, begun.position + taken)
+
     def _run_stepwise(
         self,
-        inputs: Tensor,
         features: Tensor,
         memory: Memory,
         state: DecoderState,
@@ -191,16 +226,16 @@ class AttentionDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None, State, Tensor | None]:
         """h~ and alignment of all steps, the recurrence's last state and what is fed to the next step."""
         thinned = self.training and self.recurrent.recurrent_dropout
-        noise = self.recurrent.draw_noise(inputs.shape[1]) if thinned else None
+        noise = self.recurrent.draw_noise(features.shape[1]) if thinned else None
         alive = None
         if lengths is not None:
-            alive = torch.arange(len(inputs))[:, None, None] < lengths[:, None]  # time batch 1
+            alive = torch.arange(len(features))[:, None, None] < lengths[:, None]  # time batch 1
             alive = alive.to(features.device)
         outputs: list[Tensor] = []
         weights: list[Tensor] = []
         for t, x_t in enumerate(features.unbind(0)):
             if t and self.training and self.scheduled_sampling:
-                x_t = self._sometimes_sampled(x_t, inputs, outputs[-1])
+                x_t = self._sometimes_sampled(x_t, outputs[-1])
             attended, alignment, recurrent = self._advance(x_t, state, memory, noise, need_alignment)
             fed = attended if self.input_feeding else None
             if alive is not None:
@@ -234,18 +269,21 @@ class AttentionDecoder(nn.Module):
             y = torch.tanh(self.combine(torch.cat([context, y], -1)))
         return F.dropout(y, self.dropout, self.training), alignment
 
-    def _sometimes_sampled(self, x_t: Tensor, inputs: Tensor, attended: Tensor) -> Tensor:
+    def _sometimes_sampled(self, x_t: Tensor, attended: Tensor) -> Tensor:
         """Features of the next step, in some rows those of a token drawn from the step before."""
-        if inputs.is_floating_point() or inputs.dim() != 2:
-            raise ArgumentError(
-                f"scheduled_sampling is {self.scheduled_sampling} and target_inputs are {inputs.dtype} of shape "
-                f"{tuple(inputs.shape)}; it draws tokens, (time, batch) integers: set it to 0 for anything else"
-            )
         drawn = torch.rand(len(x_t), device=x_t.device) < self.scheduled_sampling
         with torch.no_grad():
-            tokens = torch.multinomial(self.head(attended).softmax(-1), 1).squeeze(1)
+            tokens = draw_classes(self.head(attended))
         sampled = F.dropout(self.target(tokens), self.dropout, self.training)
         return torch.where(drawn.unsqueeze(1), sampled, x_t)
+
+    def _check_tokens(self, name: str, inputs: Tensor, form: Form) -> None:
+        """Raise ArgumentError unless tokens can be drawn in place of inputs."""
+        if inputs.is_floating_point() or inputs.dim() != 1 + form.batched:
+            raise ArgumentError(
+                f"scheduled_sampling is {self.scheduled_sampling} and {name} has shape {tuple(inputs.shape)} of "
+                f"{inputs.dtype}; it draws tokens, (time, batch) integers: set it to 0 for anything else"
+            )
 
     def _check_memory(self, memory: object) -> None:
         if not isinstance(memory, Memory):
@@ -266,32 +304,12 @@ class AttentionDecoder(nn.Module):
             raise ArgumentError(
                 f"state is {came}; expected the DecoderState of {rows} rows that the last call returned"
             )
-
-
-def read_raw_steps(side: str, steps: object, lengths: Tensor | Sequence[int] | None) -> tuple[Tensor, Tensor | None]:
-    """The steps of one side, 0 in padding, which may hold anything; and the lengths, None where all rows are whole.
-
-    side: "source" or "target".
-    Raises ArgumentError unless steps are (time, batch) or (time, batch, size), and lengths fit them.
-    """
-    name = "source" if side == "source" else "target_inputs"
-    if not isinstance(steps, Tensor):
-        raise ArgumentError(f"{name} is {type(steps).__name__}; expected a tensor (time, batch) or (time, batch, size)")
-    if steps.dim() not in (2, 3) or not len(steps):
-        raise ArgumentError(
-            f"{name} has shape {tuple(steps.shape)}; expected one step at least, (time, batch) integers or "
-            f"(time, batch, size) numbers"
-        )
-    try:
-        read = read_lengths(lengths, batch=steps.shape[1], time=len(steps))
-    except ArgumentError as error:
-        raise ArgumentError(
-            f"{side}_{str(error).replace('of x', f'of {name}').replace('x has', f'{name} has')}"
-        ) from None
-    if read is None:
-        return steps, None
-    past = torch.arange(len(steps), device=steps.device)[:, None] >= read.to(steps.device)
-    return steps.masked_fill(past if steps.dim() == 2 else past.unsqueeze(-1), 0), read
+        if (state.fed is None) == self.input_feeding:
+            was, reads = ("without", "with") if state.fed is None else ("with", "without")
+            raise ArgumentError(
+                f"state is of a model {was} input feeding, this one is {reads}; pass what its own encode, calls or "
+                f"steps returned"
+            )
 
 
 def _where(alive: Tensor, new: State, old: State) -> State:

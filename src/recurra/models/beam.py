@@ -7,12 +7,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_count
-from recurra.models.decoding import Generated, Selectable, Step, check_raw
+from recurra.layers.arguments import check_count, check_not_negative
+from recurra.models.decoding import Generated, Step, check_diverged
+from recurra.models.memory import DecoderState, Memory
 
-__all__ = ["Penalties", "check_beam", "search_beam"]
+__all__ = ["BEAM_SIZE", "Penalties", "Searched", "check_beam", "search_beam"]
+
+
+BEAM_SIZE = 5
+_LEAST_COVERED = 1e-3
+_WORTH = 0.2  # share of rows that must be over for the others to be copied away from them
 
 
 class Penalties(NamedTuple):
@@ -20,21 +27,51 @@ class Penalties(NamedTuple):
 
     s(Y) = log P(Y) / lp(Y) + cp(Y)
     lp(Y) = ((5 + |Y|) / 6)^length                      |Y| counts the end token
-    cp(Y) = coverage * sum_i log(min(sum_j a_ij, 1))    a_ij: weight of source step i at token j
+    cp(Y) = coverage * sum_i log(clip(sum_j a_ij, 0.001, 1))    a_ij: weight of source step i at token j
+
+    The floor is ours: weights outside of a window are exactly 0, and log 0 would silence all else.
     """
 
-    length: float
+    length: float = 0.6
     """0: plain log-probabilities, which favour short sequences."""
-    coverage: float
-    """Above 0, source steps that no token looked at cost. Only complete hypotheses pay; the search is not led by it."""
+    coverage: float = 0.0
+    """Above 0, source steps that no token looked at cost, at most 6.9 times as much each. Only complete hypotheses pay;
+    the search is not led by it."""
 
     def rank(self, log_probability: Tensor, lengths: Tensor, covered: Tensor | None, present: Tensor | None) -> Tensor:
         """s(Y) of hypotheses, of |Y|, of sum_j a_ij (..., source_time) and where the source has a step."""
         scores = log_probability / ((5 + lengths.to(log_probability.dtype)) / 6) ** self.length
         if covered is None or not self.coverage:
             return scores
-        seen = covered.clamp(min=torch.finfo(covered.dtype).tiny, max=1.0).log()
+        seen = covered.clamp(min=_LEAST_COVERED, max=1.0).log()
         return scores + self.coverage * (seen if present is None else seen.masked_fill(~present, 0.0)).sum(-1)
+
+
+class Searched(NamedTuple):
+    """What a step of the search reads, with beam_size neighbouring rows for each of the batch."""
+
+    memory: Memory
+    state: DecoderState
+
+    def move(self, rows: Tensor) -> Searched:
+        """With the states of these rows, in their order, beside memories that are the same for neighbours."""
+        return self._replace(state=self.state.select(rows))
+
+    def select(self, rows: Tensor) -> Searched:
+        """Of these rows, in their order."""
+        return Searched(self.memory.select(rows), self.state.select(rows))
+
+
+class _Past(NamedTuple):
+    """What was chosen at a step for each hypothesis."""
+
+    tokens: Tensor  # batch beam
+    places: Tensor  # batch beam; of what it continues
+    aligned: Tensor | None  # batch beam source_time
+
+    def of(self, rows: Tensor) -> _Past:
+        """Of these rows of the batch."""
+        return _Past(self.tokens[rows], self.places[rows], None if self.aligned is None else self.aligned[rows])
 
 
 class _Beam(NamedTuple):
@@ -53,20 +90,46 @@ class _Beam(NamedTuple):
         log_probability, ended, lengths = (part.gather(1, places) for part in self[:3])
         return _Beam(log_probability, ended, lengths, covered)
 
+    def of(self, rows: Tensor) -> _Beam:
+        """Of these rows of the batch."""
+        log_probability, ended, lengths = (part[rows] for part in self[:3])
+        return _Beam(log_probability, ended, lengths, None if self.covered is None else self.covered[rows])
 
-def check_beam(beam_size: object, length_penalty: object, coverage_penalty: object) -> None:
-    """Raise ArgumentError for an invalid argument of beam search."""
+
+class _Search(NamedTuple):
+    """A search between two steps."""
+
+    rows: Tensor  # batch; which of all rows these are
+    beam: _Beam
+    history: list[_Past]
+    searched: Searched
+    present: Tensor | None  # batch 1 source_time
+
+    def of(self, rows: Tensor) -> _Search:
+        """Of these rows of the batch."""
+        places = torch.arange(self.beam.ended.shape[1], device=rows.device)
+        neighbours = (rows.unsqueeze(1) * len(places) + places).flatten()
+        present = None if self.present is None else self.present[rows]
+        history = [past.of(rows) for past in self.history]
+        return _Search(self.rows[rows], self.beam.of(rows), history, self.searched.select(neighbours), present)
+
+
+def check_beam(method: object, beam_size: object, penalties: Penalties) -> None:
+    """Raise ArgumentError for an invalid argument of beam search, or one that means nothing for the method."""
     check_count("beam_size", beam_size)
-    for name, value in (("length_penalty", length_penalty), ("coverage_penalty", coverage_penalty)):
-        valid = isinstance(value, int | float) and not isinstance(value, bool)
-        if not valid or not 0 <= value < math.inf:  # type: ignore[operator]
-            raise ArgumentError(f"{name} is {value!r}; expected a number of at least 0; 0 for none")
+    check_not_negative("length_penalty", penalties.length)
+    check_not_negative("coverage_penalty", penalties.coverage)
+    if method != "beam" and (beam_size, penalties) != (BEAM_SIZE, Penalties()):
+        raise ArgumentError(
+            f"beam_size is {beam_size}, length_penalty {penalties.length}, coverage_penalty {penalties.coverage} and "
+            f"method {method!r}, which keeps one sequence; leave them out, or use method='beam'"
+        )
 
 
 @torch.no_grad()
 def search_beam(
     step: Step,
-    state: Selectable,
+    searched: Searched,
     *,
     first: Tensor,
     end: int | None,
@@ -80,32 +143,42 @@ def search_beam(
     At each step every open hypothesis is continued by every token, and the likeliest fill the places of the open ones.
     One that ends keeps its place, so that fewer are open (Sutskever et al. 2014). The search is over when none is, or
     when no open one can still become better than the best that ended. One that was cut off at max_length counts only
-    where none ended.
+    where none ended. Rows whose search is over are left out of the steps that others still need.
 
-    step, end, max_length: as for `decode`, for beam_size neighbouring rows in place of each.
-    state: what the first step takes, of such rows.
+    step, end, max_length: as for `Writing`, for beam_size neighbouring rows in place of each.
+    searched: what the first step takes, of such rows.
     first: the begin tokens, (batch,).
     present: where the source has a step, (batch, 1, source_time); None: everywhere.
     Raises DivergedError if a logit is NaN.
     """
-    batch, offsets = len(first), torch.arange(len(first), device=first.device).unsqueeze(1) * beam_size
     token = first.repeat_interleave(beam_size)
-    beam: _Beam | None = None
-    history: list[tuple[Tensor, Tensor, Tensor | None]] = []  # tokens, places one step earlier, alignment
-    for _ in range(max_length):
-        raw, state, alignment = step(token, state)
-        check_raw(raw)
-        log_p = raw.log_softmax(-1).unflatten(0, (batch, beam_size))  # batch beam classes
-        aligned = None if alignment is None else alignment.unflatten(0, (batch, beam_size))
-        beam, places, tokens = _advance(beam or _begin(log_p, aligned), log_p, aligned, end)
-        if aligned is not None:
-            aligned = aligned.gather(1, places.unsqueeze(-1).expand(-1, -1, aligned.shape[-1]))
-        history.append((tokens, places, aligned))
-        state, token = state.select((places + offsets).flatten()), tokens.flatten()
-        if _is_over(beam, penalties, present, max_length):
+    rows = torch.arange(len(first), device=first.device)
+    search: _Search | None = None
+    found: list[tuple[Tensor, Generated]] = []
+    for left in reversed(range(max_length)):
+        raw, reached, alignment = step(token, searched if search is None else search.searched)
+        log_p, tokens = (part.unflatten(0, (-1, beam_size)) for part in _likeliest(raw, beam_size))  # batch beam kept
+        aligned = None if alignment is None else alignment.unflatten(0, (-1, beam_size))
+        if search is None:
+            search = _Search(rows, _begin(log_p, aligned), [], searched, present)
+        search = _go_on(search, log_p, tokens, aligned, reached, end)
+        over = _are_over(search, penalties, max_length)
+        if not left or bool(over.all()):
             break
-    assert beam is not None  # max_length is 1 at least
-    return _read_best(beam, history, end, penalties, present)
+        if int(over.sum()) >= _WORTH * len(over):
+            done, search = (search.of(part.nonzero().squeeze(1)) for part in (over, ~over))
+            found.append((done.rows, _read(done, penalties, end)))
+        token = search.history[-1].tokens.flatten()
+    assert search is not None  # max_length is 1 at least
+    return _merge([*found, (search.rows, _read(search, penalties, end))], end)
+
+
+def _likeliest(raw: Tensor, beam_size: int) -> tuple[Tensor, Tensor]:
+    """log P and number of the tokens that can be among the best of a row: those likeliest in each hypothesis."""
+    likeliest, tokens = raw.topk(min(beam_size, raw.shape[-1]), -1)
+    log_p = likeliest - raw.logsumexp(-1, keepdim=True)
+    check_diverged(log_p)
+    return log_p, tokens
 
 
 def _begin(log_p: Tensor, aligned: Tensor | None) -> _Beam:
@@ -117,16 +190,19 @@ def _begin(log_p: Tensor, aligned: Tensor | None) -> _Beam:
     return _Beam(begun, nothing.bool(), nothing, None if aligned is None else torch.zeros_like(aligned))
 
 
-def _advance(beam: _Beam, log_p: Tensor, aligned: Tensor | None, end: int | None) -> tuple[_Beam, Tensor, Tensor]:
-    """The hypotheses after one more token; for each the place of what it continues, and the token."""
-    beam_size, classes = log_p.shape[1:]
+def _advance(
+    beam: _Beam, log_p: Tensor, tokens: Tensor, aligned: Tensor | None, end: int | None
+) -> tuple[_Beam, Tensor, Tensor]:
+    """The hypotheses after one more token, of those kept of each; for each the place of what it continues, and the
+    token."""
+    beam_size, kept = log_p.shape[1:]
     grown = (beam.log_probability.unsqueeze(-1) + log_p).masked_fill(beam.ended.unsqueeze(-1), -math.inf)
     best, chosen = grown.flatten(1).topk(beam_size, -1)  # batch beam
     turn = ((~beam.ended).cumsum(1) - 1).clamp(min=0)  # which of the open places each is, counted from 0
     best, chosen = best.gather(1, turn), chosen.gather(1, turn)
     own = torch.arange(beam_size, device=best.device).expand_as(chosen)
-    places = torch.where(beam.ended, own, chosen // classes)
-    tokens = torch.where(beam.ended, end or 0, chosen % classes)
+    places = torch.where(beam.ended, own, chosen // kept)
+    tokens = tokens.flatten(1).gather(1, chosen).masked_fill(beam.ended, end or 0)
     before, was_open = beam.select(places), ~beam.ended
     covered = before.covered
     if covered is not None and aligned is not None:
@@ -137,37 +213,73 @@ def _advance(beam: _Beam, log_p: Tensor, aligned: Tensor | None, end: int | None
     return _Beam(log_probability, ended, before.lengths + was_open, covered), places, tokens
 
 
-def _is_over(beam: _Beam, penalties: Penalties, present: Tensor | None, max_length: int) -> bool:
-    """Whether no open hypothesis can become the best of its row any more."""
-    scores = penalties.rank(beam.log_probability, beam.lengths, beam.covered, present)
+def _go_on(
+    search: _Search, log_p: Tensor, tokens: Tensor, aligned: Tensor | None, reached: Searched, end: int | None
+) -> _Search:
+    """The search after a step that reached this."""
+    beam, places, tokens = _advance(search.beam, log_p, tokens, aligned, end)
+    if aligned is not None:
+        aligned = aligned.gather(1, places.unsqueeze(-1).expand(-1, -1, aligned.shape[-1]))
+    offsets = torch.arange(len(places), device=places.device).unsqueeze(1) * places.shape[1]
+    history = [*search.history, _Past(tokens, places, aligned)]
+    return search._replace(beam=beam, history=history, searched=reached.move((places + offsets).flatten()))
+
+
+def _are_over(search: _Search, penalties: Penalties, max_length: int) -> Tensor:
+    """Whether no open hypothesis can become the best of its row any more, (batch,)."""
+    beam = search.beam
+    scores = penalties.rank(beam.log_probability, beam.lengths, beam.covered, search.present)
     done = scores.masked_fill(~beam.ended, -math.inf).amax(1)
     open_ones = beam.log_probability.masked_fill(beam.ended, -math.inf).amax(1)
     # A log-probability only falls, and weighs least at the greatest length; coverage costs nothing at best.
     reachable = penalties.rank(open_ones, torch.full_like(beam.lengths[:, 0], max_length), None, None)
-    return bool(((reachable <= done) | (open_ones == -math.inf)).all())
+    return (reachable <= done) | (open_ones == -math.inf)
 
 
-def _read_best(
-    beam: _Beam,
-    history: list[tuple[Tensor, Tensor, Tensor | None]],
-    end: int | None,
-    penalties: Penalties,
-    present: Tensor | None,
-) -> Generated:
+def _rank(beam: _Beam, penalties: Penalties, present: Tensor | None) -> Tensor:
+    """s(Y) of the hypotheses that count, (batch, beam); -inf for one that was cut off where another ended."""
     scores = penalties.rank(beam.log_probability, beam.lengths, beam.covered, present)
-    counted = torch.where(beam.ended.any(1, keepdim=True), scores.masked_fill(~beam.ended, -math.inf), scores)
-    best = counted.argmax(1, keepdim=True)
+    return torch.where(beam.ended.any(1, keepdim=True), scores.masked_fill(~beam.ended, -math.inf), scores)
+
+
+def _read(search: _Search, penalties: Penalties, end: int | None) -> Generated:
+    """The hypothesis of the best score, backwards through what was chosen."""
+    beam = search.beam
+    scores = _rank(beam, penalties, search.present)
+    best = scores.argmax(1, keepdim=True)
     place, written, looked = best, [], []
-    for tokens, places, aligned in reversed(history):
+    for tokens, places, aligned in reversed(search.history):
         written.append(tokens.gather(1, place).squeeze(1))
         if aligned is not None:
             looked.append(aligned.gather(1, place.unsqueeze(-1).expand(-1, -1, aligned.shape[-1])).squeeze(1))
         place = places.gather(1, place)
     steps, ended = beam.lengths.gather(1, best).squeeze(1), beam.ended.gather(1, best).squeeze(1)
     longest = int(steps.max()) if len(steps) else 0
-    tokens = torch.stack(written[::-1])[:longest]
+    answers = torch.stack(written[::-1])[:longest]
     past = torch.arange(longest, device=steps.device).unsqueeze(1) >= steps
-    alignment = torch.stack(looked[::-1])[:longest].masked_fill(past.unsqueeze(-1), 0.0) if looked else None
+    rows = torch.arange(len(best), device=best.device) * scores.shape[1] + best.squeeze(1)
     return Generated(
-        tokens.masked_fill(past, end or 0), steps - ended.long(), counted.gather(1, best).squeeze(1), alignment
+        answers.masked_fill(past, end or 0),
+        search.searched.state.select(rows),
+        steps - ended.long(),
+        scores.gather(1, best).squeeze(1),
+        torch.stack(looked[::-1])[:longest].masked_fill(past.unsqueeze(-1), 0.0) if looked else None,
+    )
+
+
+def _merge(found: list[tuple[Tensor, Generated]], end: int | None) -> Generated:
+    """One batch of parts of it, each with the rows that it is made of."""
+    parts = [part for _, part in found]
+    if len(parts) == 1:
+        return parts[0]
+    order = torch.cat([rows for rows, _ in found]).argsort()
+    longest = max(len(part.answers) for part in parts)
+    answers = [F.pad(part.answers, (0, 0, 0, longest - len(part.answers)), value=end or 0) for part in parts]
+    looked = [weights for weights in (part.alignment for part in parts) if weights is not None]
+    aligned = [F.pad(weights, (0, 0, 0, 0, 0, longest - len(weights))) for weights in looked]
+    lengths = torch.cat([part.lengths for part in parts])[order]
+    scores = torch.cat([part.scores for part in parts if part.scores is not None])[order]
+    state = parts[0].state.join([part.state for part in parts[1:]]).select(order)
+    return Generated(
+        torch.cat(answers, 1)[:, order], state, lengths, scores, torch.cat(aligned, 1)[:, order] if aligned else None
     )

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.cells import Cell
-from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
-from recurra.layers.arguments import check_count, check_flag, check_probability, check_seed
+from recurra.layers.arguments import check_count, check_dtype, check_flag, check_probability, check_seed
 from recurra.layers.attention import Attention
-from recurra.models.attention_decoder import AttentionDecoder, Decoded, DecoderState, Memory, read_raw_steps
-from recurra.models.beam import Penalties, check_beam, search_beam
+from recurra.models.attention_decoder import AttentionDecoder
 from recurra.models.bridge import Bridge
-from recurra.models.decoding import Generated, check_decoding, decode, evaluating
-from recurra.models.parts import check_head, read_attention, size_of, tie
-from recurra.models.sampling import check_sampling, draw_tokens
+from recurra.models.memory import Decoded, DecoderState, Memory
+from recurra.models.parts import (
+    Form,
+    check_head,
+    check_types,
+    read_attention,
+    read_features,
+    read_raw_steps,
+    size_of,
+    tie,
+)
+from recurra.models.writer import Writer
 
 __all__ = ["EncoderDecoder"]
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Writer):
     """A recurrence reads the source, another writes the target (Sutskever et al. 2014), looking back at the source
     by attention (Bahdanau et al. 2015; the order of Luong et al. 2015).
 
@@ -39,10 +45,15 @@ class EncoderDecoder(nn.Module):
     The decoder runs over the whole target in one call of its layer, and attends for all steps in one product; only
     input feeding and scheduled sampling need step by step. `explain` says which it is.
 
+    Sequences, of source and target, raw outputs, alignment and what is generated, are (time, batch), or (batch, time)
+    with batch_first, or without a batch, (time,); of numbers they have a last axis more. Single steps have no time.
+    States always have a batch, of one row where sequences have none.
+
     source: maps the source's steps, (time, batch) integers or (time, batch, size) numbers, to features, `output_size`
-        many; nn.Embedding lacks that attribute, so set it, or take one of recurra's inputs.
+        many: `Embedding`, `OneHot` or `Real`, or a module of your own with that attribute.
     target: the same for the target; may be the source's, if both have one vocabulary.
-    head: maps h~, (..., hidden_size), to raw outputs, `raw_size` many.
+    head: maps h~, (..., hidden_size), to raw outputs, `raw_size` many: `Softmax` for tokens; `Linear`, `Quantiles` or
+        `MixtureDensity` for numbers. Of one that is no head of recurra, raw outputs are taken for logits of tokens.
     cell: of both recurrences, as `Recurrent` takes it.
     hidden_size: units of the decoder's layers, and of the encoder's in each direction.
     num_layers: of each of the two.
@@ -54,23 +65,27 @@ class EncoderDecoder(nn.Module):
     recurrent_dropout: as `Recurrent` has it, in both.
     scheduled_sampling: probability with which a step of training reads a token that the model itself drew at the step
         before (Bengio et al. 2015); an attribute that may be raised while training goes on.
-    tied: whether the head's product shares the target embedding's weight (Press & Wolf 2017): one nn.Embedding in
-        target, one nn.Linear in head, both (classes, hidden_size). To share with the source too, pass one module twice.
+    batch_first: whether the batch comes before time in all sequences that come and go.
+    tied: whether the head's product shares the target embedding's weight (Press & Wolf 2017): one embedding in target,
+        one nn.Linear in head, both (classes, hidden_size). What it reads is divided by sqrt(hidden_size), as `Softmax`
+        says, if that has no `scale`. For vectors of another size build the head with `Softmax(..., tied=target)`. To
+        share with the source too, pass one module twice.
     seed: initial weights of all but source, target and head come from this seed alone; None: from torch's generator.
+    device, dtype: of all but source, target and head; None: as these have them, who must agree.
 
     Raises ArgumentError for any invalid argument.
 
-    >>> words = nn.Embedding(12, 8)
-    >>> words.output_size = 8
-    >>> head = nn.Linear(16, 12)
-    >>> head.raw_size = 12
+    >>> from recurra.layers import Embedding, Softmax
+    >>> words, head = Embedding(12, 8, seed=0), Softmax(16, 12, seed=1)
     >>> model = EncoderDecoder(words, words, head, hidden_size=16, seed=0)
     >>> source, target = torch.zeros(5, 2, dtype=torch.long), torch.zeros(7, 2, dtype=torch.long)
     >>> raw, alignment, state = model(source, target, source_lengths=[5, 3])
     >>> raw.shape, alignment.shape
     (torch.Size([7, 2, 12]), torch.Size([7, 2, 5]))
-    >>> model.generate(source, begin=0, end=1, max_length=4).tokens.shape[1]
-    2
+    >>> model.loss(source, target, source_lengths=[5, 3], target_lengths=[7, 2]).shape
+    torch.Size([])
+    >>> model.generate(source, begin=0, end=1, max_length=4).answers.shape
+    torch.Size([4, 2])
     """
 
     def __init__(
@@ -88,8 +103,11 @@ class EncoderDecoder(nn.Module):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         scheduled_sampling: float = 0.0,
+        batch_first: bool = False,
         tied: bool = False,
         seed: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_count("hidden_size", hidden_size)
@@ -98,10 +116,13 @@ class EncoderDecoder(nn.Module):
         check_flag("input_feeding", input_feeding)
         check_flag("tied", tied)
         check_seed(seed)
+        check_dtype(dtype)
         self.hidden_size, self.tied, self.seed = hidden_size, tied, seed
         features, read = size_of("source", source, "output_size"), size_of("target", target, "output_size")
         self.raw_size = size_of("head", head, "raw_size")
-        check_head(head, hidden_size)
+        check_head(head, hidden_size, target)
+        place, dtype = check_types({"head": head, "target": target, "source": source}, dtype)
+        device = place if device is None else device
         if tied:
             tie(target, head, hidden_size)
         seeds: list[int | None] = [None] * 5
@@ -114,6 +135,8 @@ class EncoderDecoder(nn.Module):
             num_layers=num_layers,
             dropout=dropout if num_layers > 1 else 0.0,
             recurrent_dropout=recurrent_dropout,
+            device=device,
+            dtype=dtype,
         )
         self.source, self.dropout = source, dropout
         self.encoder = layer(input_size=features, bidirectional=bidirectional, seed=seeds[0])
@@ -121,13 +144,21 @@ class EncoderDecoder(nn.Module):
         self.decoder = AttentionDecoder(
             target,
             layer(input_size=read + hidden_size if input_feeding else read, seed=seeds[2]),
-            read_attention(attention, hidden_size, self.encoder.output_size, seeds[3]),
+            read_attention(attention, hidden_size, self.encoder.output_size, seed=seeds[3], device=device, dtype=dtype),
             head,
             input_feeding=input_feeding,
             dropout=dropout,
             scheduled_sampling=scheduled_sampling,
+            batch_first=batch_first,
             seed=seeds[4],
+            device=device,
+            dtype=dtype,
         )
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether the batch comes before time."""
+        return self.decoder.batch_first
 
     @property
     def scheduled_sampling(self) -> float:
@@ -149,27 +180,41 @@ class EncoderDecoder(nn.Module):
     ) -> Decoded:
         """Raw outputs of every step of the target, given what is before it (teacher forcing).
 
-        source: (source_time, batch) integers or (source_time, batch, size) numbers.
+        source: (source_time, batch) integers or (source_time, batch, size) numbers; batch first if the model is, or
+            without a batch.
         target_inputs: what each step reads: the begin token, then the target without its last.
         source_lengths, target_lengths: steps of each row, 0 to time; None: all. Padding may hold anything.
         need_alignment: whether the alignment is returned; "multihead" is faster without.
-        Returns (raw, alignment, state): (time, batch, raw_size), (time, batch, source_time) and what the decoder
-            remembers after each row's last step. alignment is None without attention.
+        Returns (raw, alignment, state): (time, batch, raw_size), (time, batch, source_time), both in the order of the
+            target, and what the decoder remembers after each row's last step. alignment is None without attention.
         Raises ArgumentError if a shape or length does not fit.
         """
-        memory = self.encode(source, source_lengths)
-        decoded: Decoded = self.decoder(target_inputs, memory, lengths=target_lengths, need_alignment=need_alignment)
-        return decoded
+        memory = self.encode(source, source_lengths=source_lengths)
+        return self.decode(target_inputs, memory, target_lengths=target_lengths, need_alignment=need_alignment)
 
-    def encode(self, source: Tensor, lengths: Tensor | Sequence[int] | None = None) -> Memory:
+    def loss(
+        self,
+        source: Tensor,
+        target: Tensor,
+        *,
+        source_lengths: Tensor | Sequence[int] | None = None,
+        target_lengths: Tensor | Sequence[int] | None = None,
+    ) -> Tensor:
+        """The head's mean loss over all steps of the target that there are, each foretold from those before it.
+
+        It costs nothing of the head in padding.
+
+        source, source_lengths: as for a call.
+        target: the begin token and what is to be written behind it, with the end token: the model shifts it itself.
+        target_lengths: steps of each row, with the begin and the end token; None: all.
+        Raises ArgumentError if a shape, a length or a token does not fit.
+        """
+        memory = self.encode(source, source_lengths=source_lengths)
+        return self.decoder.loss(target, memory, target_lengths=target_lengths)
+
+    def encode(self, source: Tensor, *, source_lengths: Tensor | Sequence[int] | None = None) -> Memory:
         """What the decoder needs of a source: keys for attention, and its first state. Arguments as for a call."""
-        source, steps = read_raw_steps("source", source, lengths)
-        features = F.dropout(self.source(source), self.dropout, self.training)
-        y, last = self.encoder(features, lengths=steps)  # time batch memory
-        fed = y.new_zeros(y.shape[1], self.hidden_size) if self.decoder.input_feeding else None
-        start = DecoderState(self.bridge(last), fed, torch.zeros(y.shape[1], dtype=torch.long, device=y.device))
-        attention = self.decoder.attention
-        return Memory(None if attention is None else attention.prepare(y, steps), start)
+        return self._encode(source, source_lengths)[0]
 
     def decode(
         self,
@@ -177,11 +222,13 @@ class EncoderDecoder(nn.Module):
         memory: Memory,
         state: DecoderState | None = None,
         *,
-        lengths: Tensor | Sequence[int] | None = None,
+        target_lengths: Tensor | Sequence[int] | None = None,
         need_alignment: bool = True,
     ) -> Decoded:
         """A call on what `encode` returned; chunk by chunk, with the state of the chunk before, equals the whole."""
-        decoded: Decoded = self.decoder(target_inputs, memory, state, lengths=lengths, need_alignment=need_alignment)
+        decoded: Decoded = self.decoder(
+            target_inputs, memory, state, target_lengths=target_lengths, need_alignment=need_alignment
+        )
         return decoded
 
     def step(
@@ -189,83 +236,13 @@ class EncoderDecoder(nn.Module):
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """One step of the decoder; step by step equals the whole target.
 
-        token: (batch,) integers or (batch, size) numbers.
+        token: (batch,) integers or (batch, size) numbers; or without a batch, and then so are raw and alignment.
         state: what the last step returned; None at the beginning.
         memory: what `encode` returned.
         Returns (raw, state, alignment): (batch, raw_size), what to pass to the next step, (batch, source_time).
         Raises ArgumentError if a shape does not fit.
         """
         return self.decoder.step(token, state, memory)
-
-    @torch.no_grad()
-    def generate(
-        self,
-        source: Tensor,
-        *,
-        lengths: Tensor | Sequence[int] | None = None,
-        begin: int,
-        end: int | None,
-        max_length: int,
-        method: Literal["greedy", "sample", "beam"] = "greedy",
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        beam_size: int = 5,
-        length_penalty: float = 0.6,
-        coverage_penalty: float = 0.0,
-        seed: int | None = None,
-    ) -> Generated:
-        """Write a target for each row of the source, in evaluation mode, with raw outputs as logits of tokens.
-
-            s(Y) = log P(Y) / ((5 + |Y|) / 6)^length_penalty + coverage_penalty * sum_i log(min(sum_j a_ij, 1))
-
-        ranks what beam search found (Wu et al. 2016); |Y| counts the end token, a_ij is the weight of source step i at
-        token j.
-
-        source, lengths: as for a call.
-        begin: the token that the first step reads.
-        end: the token that ends a row; None: there is none, and every row has max_length tokens.
-        max_length: tokens at most, the end token included.
-        method: "greedy", the likeliest token at each step; "sample", drawn; "beam", the best of several sequences.
-        temperature, top_k, top_p: of "sample": logits are divided by the first, only the k likeliest tokens are kept
-            (Fan et al. 2018), and of these the fewest that have the probability top_p (Holtzman et al. 2020).
-        beam_size, length_penalty, coverage_penalty: of "beam".
-        seed: draws come from this seed alone; None: from torch's global generator.
-        Returns (tokens, lengths, scores, alignment): (time, batch) without begin, then the end token from a row's end
-            on; tokens before the end, (batch,); log P(Y) or s(Y), (batch,); (time, batch, source_time) or None.
-        Raises ArgumentError for an invalid argument, DivergedError if what the head puts out is NaN.
-        """
-        check_decoding(begin, end, max_length, method, self.raw_size)
-        check_sampling(method, temperature, top_k, top_p)
-        check_beam(beam_size, length_penalty, coverage_penalty)
-        if coverage_penalty and self.decoder.attention is None:
-            raise ArgumentError(f"coverage_penalty is {coverage_penalty} and attention None; it needs weights: use 0")
-        check_seed(seed)
-        with evaluating(self):
-            memory = self.encode(source, lengths)
-            device = memory.start.position.device
-            first = torch.full_like(memory.start.position, begin)
-            if method == "beam":
-                present = None if memory.prepared is None else memory.prepared.present
-                rows = torch.arange(len(first), device=device).repeat_interleave(beam_size)
-                memory = memory.select(rows)
-                return search_beam(
-                    partial(self._step_on, memory),
-                    memory.start,
-                    first=first,
-                    end=end,
-                    max_length=max_length,
-                    beam_size=beam_size,
-                    penalties=Penalties(length_penalty, coverage_penalty),
-                    present=None if present is None else present.unsqueeze(1),
-                )
-            pick = partial(torch.argmax, dim=-1)
-            if method == "sample":
-                generator = None if seed is None else torch.Generator(device).manual_seed(seed)
-                pick = partial(draw_tokens, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-            return decode(
-                partial(self._step_on, memory), memory.start, first=first, end=end, max_length=max_length, pick=pick
-            )
 
     def explain(self) -> str:
         """Which engine runs each part here and now, and whether the target is read at once or step by step, and why."""
@@ -281,7 +258,12 @@ class EncoderDecoder(nn.Module):
             + [f"decoder: {passes}; {looks}"]
         )
 
-    def _step_on(
-        self, memory: Memory, token: Tensor, state: DecoderState
-    ) -> tuple[Tensor, DecoderState, Tensor | None]:
-        return self.decoder.step(token, state, memory)
+    def _encode(self, source: Tensor, source_lengths: Tensor | Sequence[int] | None) -> tuple[Memory, Form]:
+        """What the decoder needs of a source, and the form that it has."""
+        source, form, steps = read_raw_steps("source", source, source_lengths, batch_first=self.batch_first)
+        features = form.time_first(read_features("source", self.source, source))
+        y, last = self.encoder(F.dropout(features, self.dropout, self.training), lengths=steps)  # time batch memory
+        fed = y.new_zeros(y.shape[1], self.hidden_size) if self.decoder.input_feeding else None
+        start = DecoderState(self.bridge(last), fed, torch.zeros(y.shape[1], dtype=torch.long, device=y.device))
+        attention = self.decoder.attention
+        return Memory(None if attention is None else attention.prepare(y, steps), start), form

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.errors import ArgumentError
-from recurra.layers.arguments import check_count, check_probability, check_seed
-from recurra.layers.heads import Softmax
+from recurra.layers.arguments import check_count, check_probability
 from recurra.layers.inputs import blank_padding
 from recurra.layers.lengths import mask_of_lengths
+from recurra.models.decoding import Generated
+from recurra.models.generation import Answers, Choice
+from recurra.models.parts import check_parts
+from recurra.models.sequences import check_order, check_state, explain_parts
 
-__all__ = ["Seq2Seq", "check_parts", "generate_steps", "shift"]
+__all__ = ["Seq2Seq", "shift"]
 
 
 class Seq2Seq(nn.Module):
@@ -25,7 +27,8 @@ class Seq2Seq(nn.Module):
     input: from raw steps to features, as `Embedding`, `OneHot` or `Real`.
     body: a `Recurrent`, or any module with `forward(x, state, lengths=)`, `step(x_t, state)`, `input_size` and
         `output_size`. Sequences are (time, batch), or (batch, time) where the body has batch_first.
-    head: from features to answers, as `Softmax`, `Linear` or `MixtureDensity`.
+    head: from features to answers, as `Softmax`, `Linear` or `MixtureDensity`; or one that decides whole sequences, as
+        `CTC`, which then has batch_first as the body has.
     dropout: probability with which features are zeroed before the head, in training.
 
     Raises ArgumentError if a part is none, or reads another number of features than the one before it gives.
@@ -39,8 +42,7 @@ class Seq2Seq(nn.Module):
     >>> raw, state = model(x)
     >>> raw.shape, model.loss(x, target).shape
     (torch.Size([4, 1, 5]), torch.Size([]))
-    >>> more, state = model.generate(text, 3, seed=0)
-    >>> more.shape
+    >>> model.generate(text, 3, seed=0).answers.shape
     torch.Size([3, 1])
     """
 
@@ -51,6 +53,7 @@ class Seq2Seq(nn.Module):
     def __init__(self, input: nn.Module, body: nn.Module, head: nn.Module, *, dropout: float = 0.0) -> None:
         super().__init__()
         check_parts(input, body, head)
+        check_order(body, head)
         check_probability("dropout", dropout)
         self.input, self.body, self.head = input, body, head
         self.dropout = dropout
@@ -65,12 +68,13 @@ class Seq2Seq(nn.Module):
         """Raw outputs of every step, and the body's state after the last.
 
         x: codes (time, batch) or numbers (time, batch, size), batch first if the body is, or without a batch.
-        state: where to begin; what the call on the chunk before returned.
+        state: where to begin; what the call on the chunk before returned. Not for a body that reads from both ends.
         lengths: steps of each row, 0 to time; None: all. What x holds past the end does not matter; what the head
             says there means nothing.
         Returns (raw, state): (time, batch, raw_size), or batch first, or without a batch, as x; and the body's state.
         Raises ArgumentError if a shape, code or length does not fit.
         """
+        check_state(self.body, state)
         features = self.input(blank_padding(x, lengths, batch_first=self.batch_first))
         y, state = self.body(features, state, lengths=lengths)
         raw: Tensor = self.head(self.drop(y))
@@ -99,13 +103,16 @@ class Seq2Seq(nn.Module):
         return loss
 
     def predict(self, x: Tensor, *, lengths: Any = None) -> Any:
-        """The head's best guess at each step; past a row's end it means nothing.
+        """The head's best guess at each step; past a row's end it means nothing. Of a head that decides whole
+        sequences, what it says of each row, as the labels of a `CTC`, over the steps that the row has.
 
         Raises ArgumentError if a shape, code or length does not fit.
         """
-        return self.head.predict(self(x, lengths=lengths)[0])
+        raw, _ = self(x, lengths=lengths)
+        if getattr(self.head, "stepwise", True):
+            return self.head.predict(raw)
+        return self.head.predict(raw, lengths=lengths)
 
-    @torch.no_grad()
     def generate(
         self,
         prompt: Tensor,
@@ -115,30 +122,77 @@ class Seq2Seq(nn.Module):
         lengths: Any = None,
         temperature: float = 1.0,
         top_k: int | None = None,
+        top_p: float | None = None,
+        bias: float | None = None,
+        end: int | None = None,
         seed: int | None = None,
-    ) -> tuple[Tensor, Any]:
-        """Go on after a prompt: each answer is read as the next step, so the head must answer in what the input reads.
+    ) -> Generated:
+        """Go on after a prompt, in evaluation mode: each answer is read as the next step, so the head must answer in
+        what the input reads: codes of a `Softmax` for `Embedding` or `OneHot`, as many numbers for `Real`.
 
         prompt: as x of a call, with one step at least.
-        steps: answers wanted.
+        steps: answers wanted; fewer are given where every row has ended before.
         state: where the prompt begins.
         lengths: steps of each row of the prompt, 1 at least; rows go on where they end.
-        temperature: how far from the best guess; 1: as learned, 0: the best guess itself, nothing is drawn.
+        temperature: how far from the best guess; 1: as learned, 0: the best guess itself, nothing is drawn. What it
+            does in between is said at the head's `sample`.
         top_k: draw from so many of the likeliest classes only; for a `Softmax` head.
+        top_p: of these from the fewest, likeliest first, that together have this probability; for a `Softmax` head.
+        bias: how much neater than learned the strokes of a `MixtureDensity` head are, from 0 (Graves 2013).
+        end: the class of a `Softmax` head that ends a row, which holds it from there on; None: there is none.
         seed: draws come from this seed alone; None: from torch's global generator.
-        Dropouts act as the model stands: call `model.eval()` before.
-        Returns (answers, state): (steps, batch, ...), or batch first, or without a batch; the state has read all but
-        the last answer, so that `generate(answers[-1:], ..., state)` goes on.
-        Raises ArgumentError if an argument does not fit.
+        Returns (answers, state, lengths, scores, alignment): (steps, batch, ...), or batch first, or without a batch;
+            the state has read all but the last answer, so that `generate(answers[-1:], ..., state)` goes on; answers
+            of each row before its end; log-probabilities of classes, or None; and None.
+        Raises ArgumentError if an argument does not fit, or the head does not answer in what the input reads;
+        DivergedError if the raw outputs are NaN.
         """
         check_count("steps", steps)
+        choice = Choice(temperature, top_k, top_p, bias, end, seed)
+        return self._go_on(prompt, steps, state, lengths, choice).collect(batch_first=self.batch_first)
+
+    def stream(
+        self,
+        prompt: Tensor,
+        steps: int | None = None,
+        state: Any = None,
+        *,
+        lengths: Any = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        bias: float | None = None,
+        end: int | None = None,
+        seed: int | None = None,
+    ) -> Answers:
+        """`generate` answer by answer, each as soon as it is there: its arguments, and the very same answers.
+
+        steps: answers wanted; None: as many as are asked for, or until every row has ended.
+        Returns an iterator of answers (batch, ...), or without a batch. Its `state` has read all that it gave but the
+        last, its `lengths` are those of the rows so far. The prompt is read at once, and errors are raised here.
+
+        >>> from recurra.layers import Embedding, Recurrent, Softmax
+        >>> model = Seq2Seq(Embedding(5, 4, seed=0), Recurrent("gru", 4, 8, seed=0), Softmax(8, 5, seed=0))
+        >>> prompt = torch.tensor([1, 2])
+        >>> whole = model.generate(prompt, 6, seed=0).answers
+        >>> torch.equal(torch.stack(list(model.stream(prompt, 6, seed=0))), whole)
+        True
+        """
+        return self._go_on(prompt, steps, state, lengths, Choice(temperature, top_k, top_p, bias, end, seed))
+
+    def explain(self) -> str:
+        """The parts, and which engine runs the body here and now, and why."""
+        return "\n".join(explain_parts(self.input, self.body, self.head))
+
+    def _go_on(self, prompt: Tensor, steps: int | None, state: Any, lengths: Any, choice: Choice) -> Answers:
+        if getattr(self.body, "bidirectional", False):
+            raise ArgumentError("body is bidirectional, and cannot read its own answers; build it in one direction")
+        return Answers(self, lambda: self._read_prompt(prompt, state, lengths), self.step, steps, choice)
+
+    def _read_prompt(self, prompt: Tensor, state: Any, lengths: Any) -> tuple[Tensor, Any]:
+        """Raw outputs of each row's last step, and the state after it."""
         raw, state = self(prompt, state, lengths=lengths)
-        axis = int(self.batch_first and raw.dim() == 3)
-        last = self._last(raw, lengths)
-        answers, state = generate_steps(
-            self.step, self.head, last, state, steps, temperature=temperature, top_k=top_k, seed=seed
-        )
-        return torch.stack(answers, axis), state
+        return self._last(raw, lengths), state
 
     def _last(self, raw: Tensor, lengths: Any) -> Tensor:
         """Raw outputs of each row's last step: (batch, raw_size) or (raw_size,)."""
@@ -152,40 +206,6 @@ class Seq2Seq(nn.Module):
             raise ArgumentError(f"lengths[{int(counts.argmin())}] is 0; a prompt needs one step at least to go on from")
         last = rows[torch.arange(len(rows), device=raw.device), counts - 1]
         return last if batched else last[0]
-
-
-def generate_steps(
-    step: Callable[[Tensor, Any], tuple[Tensor, Any]],
-    head: Any,
-    raw: Tensor,
-    state: Any,
-    steps: int,
-    *,
-    temperature: float,
-    top_k: int | None,
-    seed: int | None,
-) -> tuple[list[Tensor], Any]:
-    """Answers drawn from raw outputs, each read by `step` for the next; and the state before the last was read.
-
-    raw: of the first answer. The other arguments are those of `Seq2Seq.generate`.
-    Raises ArgumentError for top_k with a head that has no classes, or answers that the step does not read.
-    """
-    check_seed(seed)
-    if top_k is not None and not isinstance(head, Softmax):
-        raise ArgumentError(f"top_k is {top_k!r}, the head is {type(head).__name__}; it is for a Softmax head")
-    generator = None if seed is None else torch.Generator(raw.device).manual_seed(seed)
-    answers: list[Tensor] = []
-    for _ in range(steps):
-        if answers:
-            try:
-                raw, state = step(answers[-1], state)
-            except ArgumentError as error:
-                raise ArgumentError(
-                    f"an answer of {type(head).__name__} could not be read as the next step: {error}"
-                ) from error
-        kept = raw if top_k is None else head.keep_likeliest(raw, top_k)
-        answers.append(head.sample(kept, temperature=temperature, generator=generator))
-    return answers, state
 
 
 def shift(x: Tensor, lengths: Any = None, *, batch_first: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -209,34 +229,3 @@ def shift(x: Tensor, lengths: Any = None, *, batch_first: bool = False) -> tuple
     mask = mask_of_lengths(lengths, shape=x.shape[:2], batch_first=batch_first, device=torch.device("cpu"))
     counts = torch.full((x.shape[1 - axis],), time) if mask is None else mask.sum(axis)
     return before, after, (counts - 1).clamp(min=0)
-
-
-def check_parts(input: object, body: object, head: object, *, more: int = 0) -> None:
-    """Raise ArgumentError unless the parts of a model are modules that fit together.
-
-    more: features that the model adds to each step; where there are some, input may be None.
-    """
-    parts = (
-        ("input", input, "output_size", "Embedding, OneHot or Real"),
-        ("body", body, "output_size", "Recurrent"),
-        ("head", head, "raw_size", "Softmax or Linear"),
-    )
-    for name, part, attribute, such in parts:
-        if part is input and part is None and more:
-            continue
-        if not isinstance(part, nn.Module) or not hasattr(part, attribute):
-            came = f"a {type(part).__name__} of {type(part).__module__.partition('.')[0]}"
-            came = (
-                "None" if part is None else f"the class {part.__name__}, not built" if isinstance(part, type) else came
-            )
-            raise ArgumentError(f"{name} is {came}; expected a module with {attribute}, as {such} of recurra")
-    size = 0 if input is None else int(input.output_size)  # type: ignore[attr-defined]
-    reads = getattr(body, "input_size", size + more)
-    if reads != size + more:
-        parts_given = [f"input gives {size}"] * (input is not None) + [f"the vector {more}"] * (more > 0)
-        raise ArgumentError(
-            f"body reads {reads} features, {' and '.join(parts_given)}; build the body with input_size={size + more}"
-        )
-    gives, reads = body.output_size, getattr(head, "input_size", body.output_size)  # type: ignore[attr-defined]
-    if reads != gives:
-        raise ArgumentError(f"head reads {reads} features, body gives {gives}; build the head with input_size={gives}")

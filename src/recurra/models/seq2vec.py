@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from recurra.cells import State
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_probability
 from recurra.layers.inputs import blank_padding
-from recurra.layers.pooling import Pooling, make_pooling
-from recurra.models.seq2seq import check_parts
+from recurra.layers.pooling import LastPooling, Pooling, make_pooling
+from recurra.models.parts import check_parts
+from recurra.models.sequences import check_answer_by_answer, check_state, explain_parts
 
 __all__ = ["ReadState", "Seq2Vec"]
 
@@ -30,7 +32,8 @@ class Seq2Vec(nn.Module):
 
     input: from raw steps to features, as `Embedding`, `OneHot` or `Real`.
     body: a `Recurrent`, or any module with `forward(x, state, lengths=)`, `step(x_t, state)`, `input_size` and
-        `output_size`. Sequences are (time, batch), or (batch, time) where the body has batch_first.
+        `output_size`. Sequences are (time, batch), or (batch, time) where the body has batch_first. One that has
+        `last(x, state, lengths=)` too, each row's last output alone, is asked for no more where pooling is "last".
     head: from features to answers, as `Softmax`, `Linear` or `Quantiles`.
     pooling: "last", the output after a row's last step (in both directions, each one's last); "mean", "max" or
         "attention", learned shares; or a `Pooling`.
@@ -65,6 +68,7 @@ class Seq2Vec(nn.Module):
     ) -> None:
         super().__init__()
         check_parts(input, body, head)
+        check_answer_by_answer(self, head)
         check_probability("dropout", dropout)
         self.input, self.body, self.head = input, body, head
         self.dropout = dropout
@@ -94,13 +98,19 @@ class Seq2Vec(nn.Module):
         """Raw outputs after one chunk of a sequence and those before it; chunk by chunk equals the whole.
 
         state: what the call on the chunk before returned; None at the beginning. A row that has ended has length 0 in
-            later chunks.
+            later chunks. Not for a body that reads from both ends.
         Returns (raw, state). Raises ArgumentError as a call does.
         """
-        features = self.input(blank_padding(x, lengths, batch_first=self.batch_first))
         body, pooling = _split(state)
-        y, body = self.body(features, body, lengths=lengths)
-        steps, batched = self._time_first(y), y.dim() == 3
+        check_state(self.body, state)
+        features = self.input(blank_padding(x, lengths, batch_first=self.batch_first))
+        if type(self.pooling) is LastPooling and hasattr(self.body, "last"):
+            y, body = self.body.last(features, body, lengths=lengths)
+            steps, batched = y.reshape(1, -1, y.shape[-1]), y.dim() == 2
+            lengths = None if lengths is None else torch.as_tensor(lengths).clamp(max=1)
+        else:
+            y, body = self.body(features, body, lengths=lengths)
+            steps, batched = self._time_first(y), y.dim() == 3
         pooled, pooling = self.pooling(steps, pooling, lengths=lengths)
         return self._answer(pooled if batched else pooled[0]), ReadState(body, pooling)
 
@@ -132,6 +142,11 @@ class Seq2Vec(nn.Module):
         """
         best: Tensor = self.head.predict(self(x, lengths=lengths))
         return best
+
+    def explain(self) -> str:
+        """The parts, and which engine runs the body here and now, and why."""
+        *lines, head = explain_parts(self.input, self.body, self.head)
+        return "\n".join([*lines, f"pooling: {type(self.pooling).__name__}", head])
 
     def _answer(self, pooled: Tensor) -> Tensor:
         raw: Tensor = self.head(self.drop(pooled))

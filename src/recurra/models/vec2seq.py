@@ -12,8 +12,11 @@ from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_probability, check_seed
 from recurra.layers.inputs import blank_padding
 from recurra.layers.lengths import mask_of_lengths
-from recurra.layers.linear import draw_linear
-from recurra.models.seq2seq import check_parts, generate_steps
+from recurra.layers.linear import check_factor, draw_linear
+from recurra.models.decoding import Generated
+from recurra.models.generation import Answers, Choice
+from recurra.models.parts import check_parts
+from recurra.models.sequences import check_answer_by_answer, explain_parts
 
 __all__ = ["Vec2Seq", "VectorState"]
 
@@ -44,7 +47,8 @@ class Vec2Seq(nn.Module):
     vector_size: features of z.
     feed: where z goes: "initial", into each field and layer of the state, for which the body must have
         `initial_state(batch)` as `Recurrent` does (into h alone for a cell whose other fields are no free numbers, one
-        that refuses learn_initial_state); "repeat", into every step; or "both".
+        that refuses learn_initial_state); "repeat", into every step, for any body, as `WaveNet`, `TCN`, `Reservoir` or
+        `DenseWindow`; or "both".
     dropout: probability with which features are zeroed before the head, in training.
     seed: A and a, torch.nn.Linear's, come from this seed alone; None: from torch's global generator.
 
@@ -55,7 +59,7 @@ class Vec2Seq(nn.Module):
     >>> from recurra.layers.inputs import Real
     >>> model = Vec2Seq(Real(1), Recurrent("gru", 1, 8, seed=0), Linear(8, 1, seed=0), vector_size=2)
     >>> vectors, waves = torch.zeros(4, 2), torch.zeros(30, 4, 1)  # time batch feature
-    >>> model(vectors, waves).shape, model.generate(vectors, 30)[0].shape
+    >>> model(vectors, waves).shape, model.generate(vectors, 30).answers.shape
     (torch.Size([30, 4, 1]), torch.Size([30, 4, 1]))
     """
 
@@ -84,6 +88,7 @@ class Vec2Seq(nn.Module):
             )
         check_count("vector_size", vector_size)
         check_parts(input, body, head, more=vector_size if feed != "initial" else 0)
+        check_answer_by_answer(self, head)
         check_probability("dropout", dropout)
         check_seed(seed)
         if getattr(body, "bidirectional", False) and input is not None:
@@ -126,11 +131,9 @@ class Vec2Seq(nn.Module):
     def begin(self, vector: Tensor) -> VectorState:
         """What the first step goes on from.
 
-        Raises ArgumentError if the vector's shape does not fit.
+        Raises ArgumentError if the vector's shape, dtype or device does not fit.
         """
-        if not isinstance(vector, Tensor) or vector.dim() not in (1, 2) or vector.shape[-1] != self.vector_size:
-            came = f"has shape {tuple(vector.shape)}" if isinstance(vector, Tensor) else f"is {type(vector).__name__}"
-            raise ArgumentError(f"vector {came}; expected (batch, {self.vector_size}), or ({self.vector_size},)")
+        self._check_vector(vector)
         if self.feed == "repeat":
             return VectorState(vector, None)
         batched = vector.dim() == 2
@@ -156,8 +159,7 @@ class Vec2Seq(nn.Module):
         state: of `begin`, or of the step before.
         Returns (raw_t, state). Raises ArgumentError if a shape or code does not fit.
         """
-        if not isinstance(state, VectorState):
-            raise ArgumentError(f"state is {type(state).__name__}; pass what begin(vector) or the step before returned")
+        _check_state(state)
         if previous is not None and self.input is None:
             raise ArgumentError("previous was passed; a model without an input does not read its answers: pass None")
         parts = []
@@ -175,36 +177,96 @@ class Vec2Seq(nn.Module):
 
         Raises ArgumentError if a shape, code or length does not fit.
         """
+        self._check_vector(vector)
         axis = int(self.batch_first and vector.dim() == 2)
+        self._check_rows(vector, targets, axis)
         given, steps = (targets, None) if self.input is not None else (None, targets.shape[axis])
         raw = self(vector, given, steps=steps, lengths=lengths)
         mask = mask_of_lengths(lengths, shape=raw.shape[:-1], batch_first=self.batch_first, device=raw.device)
         loss: Tensor = self.head.loss(raw, targets, mask)
         return loss
 
-    @torch.no_grad()
     def generate(
         self,
         vector: Tensor,
         steps: int,
+        state: VectorState | None = None,
         *,
+        previous: Tensor | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
+        top_p: float | None = None,
+        bias: float | None = None,
+        end: int | None = None,
         seed: int | None = None,
-    ) -> tuple[Tensor, VectorState]:
-        """A sequence of a vector, each answer read for the next where the model has an input.
+    ) -> Generated:
+        """A sequence of a vector, in evaluation mode, each answer read for the next where the model has an input.
 
         vector: (batch, vector_size), or (vector_size,) without a batch.
-        steps, temperature, top_k, seed: as in `Seq2Seq.generate`.
-        Returns (answers, state): (steps, batch, ...), or batch first, or without a batch; the state has read all but
-        the last answer. Raises ArgumentError if an argument does not fit.
+        state: where to go on, in place of where the vector begins; with feed "repeat" or "both" the vector, which may
+            be another one by now, is read at each step all the same.
+        previous: the last answer, which the state has not read; with a state, for a model with an input.
+        steps, temperature, top_k, top_p, bias, end, seed: as in `Seq2Seq.generate`.
+        Returns (answers, state, lengths, scores, alignment) as there; `generate(vector, ..., state,
+            previous=answers[-1])` goes on.
+        Raises ArgumentError if an argument does not fit, or the head does not answer in what the input reads;
+        DivergedError if the raw outputs are NaN.
         """
         check_count("steps", steps)
-        raw, state = self.step(None, self.begin(vector))
-        answers, state = generate_steps(
-            self._read_answer, self.head, raw, state, steps, temperature=temperature, top_k=top_k, seed=seed
-        )
-        return torch.stack(answers, int(self.batch_first and vector.dim() == 2)), state
+        choice = Choice(temperature, top_k, top_p, bias, end, seed)
+        return self._go_on(vector, steps, state, previous, choice).collect(batch_first=self.batch_first)
+
+    def stream(
+        self,
+        vector: Tensor,
+        steps: int | None = None,
+        state: VectorState | None = None,
+        *,
+        previous: Tensor | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        bias: float | None = None,
+        end: int | None = None,
+        seed: int | None = None,
+    ) -> Answers:
+        """`generate` answer by answer, as `Seq2Seq.stream`.
+
+        steps: answers wanted; None: as many as are asked for, or until every row has ended.
+        """
+        choice = Choice(temperature, top_k, top_p, bias, end, seed)
+        return self._go_on(vector, steps, state, previous, choice)
+
+    def explain(self) -> str:
+        """The parts, where the vector goes, and which engine runs the body here and now, and why."""
+        goes = {"initial": "the first state", "repeat": "every step", "both": "the first state and every step"}
+        return "\n".join([f"vector: into {goes[self.feed]}", *explain_parts(self.input, self.body, self.head)])
+
+    def _go_on(
+        self, vector: Tensor, steps: int | None, state: VectorState | None, previous: Tensor | None, choice: Choice
+    ) -> Answers:
+        wanted = state is not None and self.input is not None
+        if (previous is not None) != wanted:
+            came = "previous was passed" if previous is not None else "previous is None"
+            raise ArgumentError(
+                f"{came}; expected the last answer where a model with an input goes on from a state, and else None"
+            )
+        return Answers(self, lambda: self._begin_at(vector, state, previous), self._read_answer, steps, choice)
+
+    def _begin_at(
+        self, vector: Tensor, state: VectorState | None, previous: Tensor | None
+    ) -> tuple[Tensor, VectorState]:
+        """The first raw outputs, and the state after them."""
+        if state is None:
+            return self.step(None, self.begin(vector))
+        _check_state(state)
+        self._check_vector(vector)
+        if vector.shape != state.vector.shape:
+            raise ArgumentError(
+                f"vector has shape {tuple(vector.shape)}, that of the state {tuple(state.vector.shape)}; pass as many "
+                f"rows as it has"
+            )
+        return self.step(previous, state._replace(vector=vector))
 
     def _read_answer(self, answer: Tensor, state: VectorState) -> tuple[Tensor, VectorState]:
         return self.step(None if self.input is None else answer, state)
@@ -230,6 +292,15 @@ class Vec2Seq(nn.Module):
             shape.insert(axis, count)
             parts.append(vector.unsqueeze(axis).expand(shape))
         return torch.cat(parts, -1)
+
+    def _check_vector(self, vector: Tensor) -> None:
+        """Raise ArgumentError unless it is a vector for each row, or one, of the model's dtype and on its device."""
+        if not isinstance(vector, Tensor) or vector.dim() not in (1, 2) or vector.shape[-1] != self.vector_size:
+            came = f"has shape {tuple(vector.shape)}" if isinstance(vector, Tensor) else f"is {type(vector).__name__}"
+            raise ArgumentError(f"vector {came}; expected (batch, {self.vector_size}), or ({self.vector_size},)")
+        like = next(self.body.parameters(), None) if self.feed == "repeat" else self.initial.weight
+        if like is not None:
+            check_factor("vector", vector, like)
 
     def _check_rows(self, vector: Tensor, targets: Tensor, axis: int) -> None:
         """Raise ArgumentError unless there is a sequence of targets, one step at least, for each vector."""
@@ -258,6 +329,11 @@ class Vec2Seq(nn.Module):
                 f"use feed='repeat'"
             )
         return self.body.initial_state(batch)
+
+
+def _check_state(state: object) -> None:
+    if not isinstance(state, VectorState):
+        raise ArgumentError(f"state is {type(state).__name__}; pass what begin(vector) or the step before returned")
 
 
 def _sizes(state: Any) -> list[int]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ArgumentError, nearest
-from recurra.layers.heads import pinball as pinball_of
+from recurra.layers.quantiles import pinball as pinball_of
 
 __all__ = ["LOSSES", "huber", "make_loss", "mean_absolute_error", "mean_squared_error", "pinball"]
 
