@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_flag
+from recurra.layers.chains import LogPartition, accumulate, best_path, distribute, draw_path
 from recurra.layers.head import Head, check_mask, check_raw, check_shape
 from recurra.layers.inputs import check_codes
 from recurra.layers.lengths import lengths_of_mask, mask_of_lengths
-from recurra.layers.sampling import check_temperature, draw_classes
+from recurra.layers.sampling import check_temperature
 
 __all__ = ["Allowed", "ConditionalRandomField"]
 
@@ -118,7 +118,7 @@ class ConditionalRandomField(Head):
         followed = followed if kept is None else followed * kept[1:]
         chosen = emissions.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         total = emissions.new_tensor(labels.numel()) if kept is None else kept.sum()
-        normalisers: Tensor = _LogPartition.apply(emissions, transitions, kept)  # type: ignore[no-untyped-call]
+        normalisers: Tensor = LogPartition.apply(emissions, transitions, kept)  # type: ignore[no-untyped-call]
         return (normalisers.sum() - chosen.sum() - followed.sum()) / total.clamp(min=1)
 
     def predict(self, raw: Tensor, *, lengths: Any = None) -> Tensor:
@@ -130,7 +130,7 @@ class ConditionalRandomField(Head):
         """
         with torch.no_grad():
             emissions, transitions, kept = self._read(raw, lengths)
-            return self._by_row(_best_path(emissions, transitions, kept), kept, raw)
+            return self._by_row(best_path(emissions, transitions, kept), kept, raw)
 
     def marginals(self, raw: Tensor, *, lengths: Any = None) -> Tensor:
         """The probability of each label at each step, over all sequences, in the shape of raw; 0 behind a row's end.
@@ -139,8 +139,8 @@ class ConditionalRandomField(Head):
         """
         with torch.no_grad():
             emissions, transitions, kept = self._read(raw, lengths)
-            alphas, norms = _accumulate(emissions, transitions, kept)
-            shares, _ = _distribute(alphas, norms, transitions, kept, emissions.new_ones(emissions.shape[1]))
+            alphas, norms = accumulate(emissions, transitions, kept)
+            shares, _ = distribute(alphas, norms, transitions, kept, emissions.new_ones(emissions.shape[1]))
             return self._by_row(shares, None if kept is None else kept.unsqueeze(-1), raw).to(raw.dtype)
 
     def sample(
@@ -159,7 +159,7 @@ class ConditionalRandomField(Head):
             return self.predict(raw, lengths=lengths)
         with torch.no_grad():
             emissions, transitions, kept = self._read(raw, lengths)
-            path = _draw_path(emissions / temperature, transitions / temperature, kept, generator)
+            path = draw_path(emissions / temperature, transitions / temperature, kept, generator)
             return self._by_row(path, kept, raw)
 
     def _check(self, raw: Tensor) -> None:
@@ -228,90 +228,6 @@ class ConditionalRandomField(Head):
         """(time, batch, ...) in the order of raw, 0 where no step is."""
         values = values if kept is None else values * kept
         return values.squeeze(1) if raw.dim() == 2 else values.transpose(0, 1) if self.batch_first else values
-
-
-class _LogPartition(torch.autograd.Function):
-    """log Z of each row (batch,), whose derivatives are the probabilities of labels and of transitions."""
-
-    @staticmethod
-    def forward(ctx: Any, emissions: Tensor, transitions: Tensor, kept: Tensor | None) -> Tensor:
-        alphas, norms = _accumulate(emissions, transitions, kept)
-        ctx.save_for_backward(alphas, norms, transitions, kept)
-        last: Tensor = alphas[-1].logsumexp(-1)
-        return last if kept is None else last * kept[0]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        alphas, norms, transitions, kept = ctx.saved_tensors
-        shares, pairs = _distribute(alphas, norms, transitions, kept, gradient)
-        return shares if kept is None else shares * kept.unsqueeze(-1), pairs, None
-
-
-def _accumulate(emissions: Tensor, transitions: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Logarithms of the sum over all sequences up to a step that end there in a class, (time, batch, class).
-
-    Returns (alphas, norms): with that class's own score, and without it. Behind a row's end stands what stood at it.
-    """
-    alphas, norms = [emissions[0]], [emissions[0]]
-    for t, emission in enumerate(emissions[1:].unbind(), 1):
-        norms.append((alphas[-1].unsqueeze(2) + transitions).logsumexp(1))  # batch from to -> batch to
-        alpha = norms[-1] + emission
-        alphas.append(alpha if kept is None else torch.where(kept[t].unsqueeze(1), alpha, alphas[-1]))
-    return torch.stack(alphas), torch.stack(norms)
-
-
-def _distribute(
-    alphas: Tensor, norms: Tensor, transitions: Tensor, kept: Tensor | None, weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Each row's weight (batch,) shared out by probability: to labels (time, batch, class) and to transitions.
-
-    Labels behind a row's end have what those at its end have.
-    """
-    share = alphas[-1].softmax(-1) * weights.unsqueeze(1)
-    shares, pairs = [share], torch.zeros_like(transitions)
-    for t in range(len(alphas) - 2, -1, -1):
-        pair = (alphas[t].unsqueeze(2) + transitions).sub_(norms[t + 1].unsqueeze(1)).exp_()  # batch from to
-        if kept is None:
-            pair = pair.mul_(share.unsqueeze(1))
-            share = pair.sum(2)
-        else:
-            there = kept[t + 1].unsqueeze(1)
-            pair = pair.mul_((share * there).unsqueeze(1))
-            share = torch.where(there, pair.sum(2), share)
-        shares.append(share)
-        pairs += pair.sum(0)
-    return torch.stack(shares[::-1]), pairs
-
-
-def _best_path(emissions: Tensor, transitions: Tensor, kept: Tensor | None) -> Tensor:
-    """The labels (time, batch) of the best score; behind a row's end stands its last."""
-    best, froms = emissions[0], []
-    for t, emission in enumerate(emissions[1:].unbind(), 1):
-        scores, places = (best.unsqueeze(2) + transitions).max(1)
-        scores = scores + emission
-        if kept is not None:
-            there = kept[t].unsqueeze(1)
-            scores = torch.where(there, scores, best)
-            places = torch.where(there, places, torch.arange(len(transitions), device=places.device))
-        best = scores
-        froms.append(places)
-    path = [best.argmax(1, keepdim=True)]
-    for places in reversed(froms):
-        path.append(places.gather(1, path[-1]))
-    return torch.stack(path[::-1]).squeeze(2)
-
-
-def _draw_path(
-    emissions: Tensor, transitions: Tensor, kept: Tensor | None, generator: torch.Generator | None
-) -> Tensor:
-    """Labels (time, batch) at random: the last first, then each given the one behind it."""
-    alphas, _ = _accumulate(emissions, transitions, kept)
-    path = [draw_classes(alphas[-1], generator=generator)]
-    for t in range(len(alphas) - 2, -1, -1):
-        drawn = draw_classes(alphas[t] + transitions[:, path[-1]].T, generator=generator)
-        path.append(drawn if kept is None else torch.where(kept[t + 1], drawn, path[-1]))
-    return torch.stack(path[::-1])
 
 
 def _read_constraints(constraints: Any, num_classes: int) -> Allowed:

@@ -12,10 +12,10 @@ from torch import Tensor
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_not_negative, check_seed
 from recurra.layers.heads import Softmax
-from recurra.layers.inputs import Embedding, OneHot, Real
 from recurra.layers.mixture import MixtureDensity
 from recurra.layers.sampling import check_sampling, check_temperature
 from recurra.models.decoding import Generated, check_diverged, evaluating
+from recurra.models.sequences import check_answers
 
 __all__ = ["Answers", "Choice"]
 
@@ -45,6 +45,7 @@ class Answers(Iterator[Tensor]):
     Raises ArgumentError if an argument is invalid, or the input does not read what the head answers.
 
     >>> from recurra.layers.heads import Linear
+    >>> from recurra.layers.inputs import Real
     >>> model = torch.nn.Module()
     >>> model.input, model.head = Real(1), Linear(1, 1)
     >>> count = Answers(model, lambda: (torch.ones(1), None), lambda y, _: (y + 1, None), 3, Choice())
@@ -69,7 +70,7 @@ class Answers(Iterator[Tensor]):
             check_count("steps", steps)
         check_seed(choice.seed)
         options = _read_options(model.head, choice)
-        _check_answers(model.input, model.head)
+        check_answers("input", model.input, model.head)
         self._model, self._step, self._left = model, step, steps
         self._answer: Tensor | None = None
         with torch.no_grad(), evaluating(model):
@@ -142,26 +143,3 @@ def _check_end(end: object, classes: int) -> None:
     """Raise ArgumentError unless it is a class that there is, or None."""
     if end is not None and (not isinstance(end, int) or isinstance(end, bool) or not 0 <= end < classes):
         raise ArgumentError(f"end is {end!r}; expected a class of the head, 0 to {classes - 1}, or None for no end")
-
-
-def _check_answers(input: Any, head: Any) -> None:
-    """Raise ArgumentError unless the input reads what the head answers, as far as both say what that is."""
-    answers = f"head {type(head).__name__} answers with "
-    if not getattr(head, "stepwise", True):
-        raise ArgumentError(f"{answers}whole sequences, which are no next step; call predict")
-    reads = f"the input {type(input).__name__} reads "
-    if isinstance(input, Embedding | OneHot):
-        known = input.num_embeddings if isinstance(input, Embedding) else input.num_classes
-        if isinstance(head, Softmax) and head.num_classes > known:
-            raise ArgumentError(f"{answers}{head.num_classes} classes, {reads}codes 0 to {known - 1}; give it as many")
-        if getattr(head, "target_size", None) is not None:
-            raise ArgumentError(f"{answers}numbers, {reads}codes; use a Softmax head, or Real({head.target_size})")
-    if isinstance(input, Real):
-        if isinstance(head, Softmax):
-            raise ArgumentError(f"{answers}codes, {reads}numbers; use Embedding or OneHot, or a Linear head")
-        size = getattr(head, "target_size", None)
-        if size is not None and size != input.input_size:
-            raise ArgumentError(
-                f"{answers}{size} number{'s' * (size != 1)} a step, {reads}{input.input_size}; give both as many, or "
-                f"call step with what is known besides"
-            )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recurra.errors import ArgumentError, nearest
 from recurra.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
 from recurra.layers.heads import Softmax
-from recurra.layers.inputs import Embedding, OneHot, Real
+from recurra.layers.inputs import Embedding
 from recurra.layers.lengths import read_lengths
 from recurra.layers.local_attention import LocalAttention
 from recurra.layers.multihead import MultiHeadAttention
@@ -22,7 +22,6 @@ from recurra.layers.multihead import MultiHeadAttention
 __all__ = [
     "Form",
     "answers_with_classes",
-    "check_answers",
     "check_head",
     "check_parts",
     "check_types",
@@ -160,21 +159,6 @@ def check_head(head: nn.Module, hidden_size: int, target: nn.Module) -> None:
         raise ArgumentError(
             f"head {name} has {head.raw_size} classes, the target {type(target).__name__} reads codes 0 to "
             f"{known - 1}, too few for what the head answers; give both as many"
-        )
-
-
-def check_answers(target: nn.Module, head: nn.Module) -> None:
-    """Raise ArgumentError unless the target reads what the head answers, as far as both say what that is."""
-    answers, reads = f"head {type(head).__name__} answers with", f"the target {type(target).__name__} reads"
-    size = getattr(head, "target_size", None)
-    if isinstance(target, Real) and size is None:
-        raise ArgumentError(f"{answers} codes, {reads} numbers; use Embedding or OneHot, or a Linear head")
-    if isinstance(target, Embedding | OneHot | nn.Embedding) and size is not None:
-        raise ArgumentError(f"{answers} numbers, {reads} codes; use a Softmax head, or Real({size})")
-    if isinstance(target, Real) and size != target.input_size:
-        raise ArgumentError(
-            f"{answers} {size} number{'s' * (size != 1)} a step, {reads} {target.input_size}; give both as many, or "
-            f"call step with what is known besides"
         )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from recurra.errors import ArgumentError
+from torch import nn
 
-__all__ = ["check_answer_by_answer", "check_order", "check_state", "explain_parts"]
+from recurra.errors import ArgumentError
+from recurra.layers.heads import Softmax
+from recurra.layers.inputs import Embedding, OneHot, Real
+
+__all__ = ["check_answer_by_answer", "check_answers", "check_order", "check_state", "explain_parts"]
 
 
 def check_state(body: Any, state: object) -> None:
@@ -38,6 +42,31 @@ def check_answer_by_answer(model: Any, head: Any) -> None:
             f"head {type(head).__name__} answers whole sequences, {type(model).__name__} asks for one answer at a "
             f"time; use another head, or Seq2Seq"
         )
+
+
+def check_answers(role: str, part: Any, head: Any) -> None:
+    """Raise ArgumentError unless a part reads what the head answers, as far as both say what that is.
+
+    role: what the part is to the model, as input or target.
+    """
+    answers, reads = f"head {type(head).__name__} answers with ", f"the {role} {type(part).__name__} reads "
+    size = getattr(head, "target_size", None)
+    if not getattr(head, "stepwise", True):
+        raise ArgumentError(f"{answers}whole sequences, which are no next step; call predict")
+    if isinstance(part, Embedding | OneHot | nn.Embedding):
+        known = part.num_classes if isinstance(part, OneHot) else part.num_embeddings
+        if isinstance(head, Softmax) and head.num_classes > known:
+            raise ArgumentError(f"{answers}{head.num_classes} classes, {reads}codes 0 to {known - 1}; give it as many")
+        if size is not None:
+            raise ArgumentError(f"{answers}numbers, {reads}codes; use a Softmax head, or Real({size})")
+    if isinstance(part, Real):
+        if isinstance(head, Softmax) or (role == "target" and size is None):
+            raise ArgumentError(f"{answers}codes, {reads}numbers; use Embedding or OneHot, or a Linear head")
+        if size is not None and size != part.input_size:
+            raise ArgumentError(
+                f"{answers}{size} number{'s' * (size != 1)} a step, {reads}{part.input_size}; give both as many, or "
+                f"call step with what is known besides"
+            )
 
 
 def explain_parts(input: Any, body: Any, head: Any) -> list[str]:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import State
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_probability, check_seed
 from recurra.layers.inputs import blank_padding
 from recurra.layers.lengths import mask_of_lengths
-from recurra.layers.linear import check_factor, draw_linear
+from recurra.layers.linear import check_factor
 from recurra.models.decoding import Generated
 from recurra.models.generation import Answers, Choice
+from recurra.models.initial_state import InitialState
 from recurra.models.parts import check_parts
 from recurra.models.sequences import check_answer_by_answer, explain_parts
 
@@ -100,9 +100,8 @@ class Vec2Seq(nn.Module):
         if input is not None:
             self.start = nn.Parameter(like.new_zeros(self.input.output_size))
         if feed != "repeat":
-            count = sum(_sizes(self._mapped(self._begin(1))))
-            self.initial = nn.Linear(vector_size, count, device=like.device, dtype=like.dtype)
-            draw_linear([self.initial], seed)
+            self._check_initial(body)
+            self.initial = InitialState(body, vector_size, seed=seed, device=like.device, dtype=like.dtype)
 
     @property
     def batch_first(self) -> bool:
@@ -136,20 +135,7 @@ class Vec2Seq(nn.Module):
         self._check_vector(vector)
         if self.feed == "repeat":
             return VectorState(vector, None)
-        batched = vector.dim() == 2
-        rows = vector if batched else vector.unsqueeze(0)
-        zeros = self._begin(len(rows))
-        values = iter(torch.tanh(self.initial(rows)).split(_sizes(self._mapped(zeros)), 1))
-
-        def keep(part: Tensor) -> Tensor:
-            return part if batched else part.squeeze(1)
-
-        def fill(part: Tensor) -> Tensor:
-            filled: Tensor = next(values).reshape(len(rows), part.shape[0], part.shape[2]).transpose(0, 1)
-            return keep(filled).contiguous()  # slot batch unit
-
-        filled = self._mapped(zeros).map(fill)
-        return VectorState(vector, zeros.map(keep)._replace(**filled._asdict()))
+        return VectorState(vector, self.initial(vector, self.body))
 
     def step(self, previous: Tensor | None, state: VectorState) -> tuple[Tensor, VectorState]:
         """One step; step by step equals the whole sequence.
@@ -315,29 +301,14 @@ class Vec2Seq(nn.Module):
                 f"vector has {len(vector)} rows, targets {targets.shape[1 - axis]}; pass as many of both"
             )
 
-    def _mapped(self, state: Any) -> State:
-        """The fields that the vector is mapped to: all, or the output alone where the others have no values of their
-        own, as the cell says by refusing learn_initial_state."""
-        refused = "learn_initial_state" in getattr(getattr(self.body, "cell", None), "refuses", ())
-        fields = state._asdict()
-        return State(**dict(list(fields.items())[:1])) if refused else State(**fields)
-
-    def _begin(self, batch: int) -> Any:
-        if not hasattr(self.body, "initial_state"):
+    def _check_initial(self, body: Any) -> None:
+        if not hasattr(body, "initial_state"):
             raise ArgumentError(
-                f"feed is {self.feed!r}, the body {type(self.body).__name__} has no initial_state(batch) to fill; "
-                f"use feed='repeat'"
+                f"feed is {self.feed!r}, the body {type(body).__name__} has no initial_state(batch) to fill; use "
+                f"feed='repeat'"
             )
-        return self.body.initial_state(batch)
 
 
 def _check_state(state: object) -> None:
     if not isinstance(state, VectorState):
         raise ArgumentError(f"state is {type(state).__name__}; pass what begin(vector) or the step before returned")
-
-
-def _sizes(state: Any) -> list[int]:
-    """Numbers of one row in each tensor (slot, batch, unit) of a state, in the order of its map."""
-    sizes: list[int] = []
-    state.map(lambda part: sizes.append(part.shape[0] * part.shape[2]))
-    return sizes

@@ -25,7 +25,8 @@ from recurra.models.decoding import (
     evaluating,
 )
 from recurra.models.memory import DecoderState, Memory
-from recurra.models.parts import Form, answers_with_classes, check_answers, codes_of, read_features
+from recurra.models.parts import Form, answers_with_classes, codes_of, read_features
+from recurra.models.sequences import check_answers
 
 __all__ = ["Writer"]
 
@@ -145,7 +146,7 @@ class Writer(nn.Module):
         """What chooses answers of raw outputs, of checked arguments."""
         head = self.decoder.head
         check_method(method, max_length, end, classes=self.decoder.head.raw_size, methods=methods)
-        check_answers(self.decoder.target, head)
+        check_answers("target", self.decoder.target, head)
         check_sampling(temperature, top_k, top_p, self.decoder.head.raw_size)
         check_drawing(method, temperature, top_k, top_p)
         check_seed(seed)
