@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import html.parser
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -112,6 +113,60 @@ def write_run(
     return folder
 
 
+def write_text_run(folder: Path, *, task: str = "classify", mark: str = "") -> Path:
+    """A run of a text task; `mark` is put into every name that comes from a user's data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"ham{mark}", f"spam{mark}", f"news{mark}"]
+    confusion = [[80, 15, 5], [10, 85, 5], [2, 8, 90]]
+    keys = {"classify": "accuracy", "tag": "accuracy", "language": "perplexity", "translate": "bleu"}
+    measures = [{"key": keys[task], "title": keys[task], "higher_is_better": task != "language", "share": False}]
+    measures[0]["share"] = keys[task] == "accuracy"
+    own, rival = {"accuracy": (0.85, 0.7), "perplexity": (90.5, 141.2), "bleu": (31.25, 14.0)}[keys[task]]
+    classes = [
+        {"name": name, "precision": 0.8, "recall": 0.9, "f1": 0.847, "support": 100, "predicted": 110} for name in names
+    ]
+    bins = [{"low": 0.5 * i, "high": 0.5 * i + 0.5, "confidence": None, "right": None, "rows": 0} for i in range(2)]
+    bins[1] |= {"confidence": 0.8, "right": 0.85, "rows": 300}
+    details = {"classes": classes, "confusion": confusion, "bins": bins} if task in ("classify", "tag") else {}
+    scores = {
+        "measured_on": f"300 rows of mails{mark}.csv",
+        "measures": measures,
+        "scores": {"LSTM": {keys[task]: own}, "NaiveBayes": {keys[task]: rival}, "MajorityClass": {keys[task]: None}},
+        "details": details,
+    }
+    examples = {
+        "explanations": [
+            {"text": f"buy pills{mark}", "answer": names[1], "probability": 0.93, "base": -0.1, "gap": 0.0,
+             "tokens": [["buy", 0.5], [f"pills{mark}", 2.25]], "truth": names[0]},
+            {"text": "", "answer": names[0], "probability": 0.6, "base": 0.4, "gap": 0.0, "tokens": []},
+        ],
+        "alignments": [
+            {"source": [f"ein{mark}", "Haus"], "target": ["a", "house"], "weights": [[0.9, 0.1], [0.25, 0.75]],
+             "reference": f"a building{mark}"}
+        ],
+        "samples": [{"prompt": f"To be{mark}", "text": " or not", "temperature": 0.7}],
+        "mistakes": [{"text": f"hello{mark}", "true": names[0], "taken for": names[1], "confidence": 0.875}],
+    }  # fmt: skip
+    summary = {
+        "model": "LSTM", "rows": 2700, "rows_measured": 300, "classes": names, "tokens": 812, "members": 2,
+        "weights": 12_345, "temperature": 1.25, "padding_share": 0.0388, "seconds": {"fit": 61.25, "evaluate": 1.5},
+        "explain": f"layer 0: lstm by compiled{mark}", "machine": {"cpu": "A processor", "threads": 1},
+        "notices": [f"2 texts are empty{mark}"],
+    }  # fmt: skip
+    parameters = {"cell": "lstm", "label": f"kind{mark}", "training": {"seed": 3}}
+    config = {"task": task, "data": f"mails{mark}.csv", "parameters": parameters}
+    for name, value in (("config", config), ("summary", summary), ("scores", scores), ("examples", examples)):
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    _write_csv(folder / "predictions.csv", [{"text": f"a{mark}", "predicted": names[0]}])
+    with (folder / "metrics.jsonl").open("w") as file:
+        for stage in ("member-0", "member-1"):
+            for step in range(1, 61):
+                line = {"stage": stage, "step": step, "loss": 1.1 * 0.97**step, "gradient_norm": 1.0}
+                line["validation"] = 0.5 - step / 200 if step % 20 == 0 else None
+                file.write(json.dumps(line) + "\n")
+    return folder
+
+
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -135,10 +190,62 @@ def _scores(rows: list[dict[str, Any]], target: str, name: str) -> dict[str, flo
     }
 
 
+class Page(html.parser.HTMLParser):
+    """Elements, scripts and visible text of a page, as a browser parses them."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._within = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._within = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._within = ""
+
+    def handle_data(self, data):
+        if self._within == "script":
+            self.scripts[-1] += data
+        elif self._within != "style":
+            self.text += data
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.tags)
+
+    @property
+    def policy(self):
+        return next(a["content"] for _, a in self.tags if a.get("http-equiv") == "Content-Security-Policy")
+
+
+@pytest.fixture(scope="session")
+def page_of() -> type[Page]:
+    """Parses the source of a page."""
+    return Page
+
+
 @pytest.fixture(scope="session")
 def make_run() -> Callable[..., Path]:
     """`write_run`, for runs that no fixture below is."""
     return write_run
+
+
+@pytest.fixture(scope="session")
+def make_text_run() -> Callable[..., Path]:
+    """`write_text_run`, for runs that no fixture below is."""
+    return write_text_run
+
+
+@pytest.fixture
+def text_run(tmp_path: Path) -> Path:
+    """A classifier of three classes with two members."""
+    return write_text_run(tmp_path / "texts")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from recurra.reports.columns import separate_windows
+from recurra.reports.reading import Recorded
 from recurra.reports.record import RunRecord
 from recurra.reports.verdict import reference
 
@@ -86,34 +87,42 @@ def backtest_charts(record: RunRecord) -> list[Chart]:
     return charts
 
 
-def training_charts(record: RunRecord) -> list[Chart]:
-    """Loss, validation loss and gradient norm of each training stage, the model's own before the backtest's."""
+def training_charts(record: Recorded, *, validation: str | None = None) -> list[Chart]:
+    """Loss, validation and gradient norm of each training stage, the model's own before the backtest's.
+
+    validation: what it measures; None: the loss too, which it is drawn beside.
+    """
     charts = []
     stages = list(record.metrics["stage"].unique(maintain_order=True))
     for stage in sorted(map(str, stages), key=lambda name: name.startswith("backtest-")):
         rows = record.metrics.filter(stage=stage).sort("step")
         thinned = rows.gather_every(max(1, -(-rows.height // _MOST_POINTS)))
         validated = rows.drop_nulls("validation")
+        apart = validation is not None and validated.height > 0
+        panels = [(0.68, 1.0), (0.32, 0.56), (0.0, 0.2)] if apart else [(0.42, 1.0), (0.0, 0.3)]
+        last = f"{len(panels)}"
         data = [_line(thinned, "step", "loss", "loss", "truth", width=1)]
+        losses = [rows["loss"], *([] if apart else [rows["validation"]])]
+        axes = {"yaxis": _panel("loss", panels[0], pl.concat(losses))}
         if validated.height:
-            line = _line(validated, "step", "validation", "validation", "model", width=2)
-            data.append(line | {"mode": "lines+markers", "marker": {"size": 5, "color": "model"}})
-        data.append(_line(thinned, "step", "gradient_norm", "gradient norm", "baseline", width=1) | {"yaxis": "y2"})
-        losses = rows.select(pl.concat_list("loss", "validation").explode()).to_series().drop_nulls()
-        layout = {
-            "xaxis": {"title": {"text": "step"}, "anchor": "y2"},
-            "yaxis": {"title": {"text": "loss"}, "domain": [0.42, 1], **_scale(losses)},
-            "yaxis2": {
-                "title": {"text": "gradient norm"},
-                "domain": [0, 0.3],
-                **_scale(rows["gradient_norm"].drop_nulls()),
-            },
-        }
+            line = _line(validated, "step", "validation", validation or "validation", "model", width=2)
+            line |= {"mode": "lines+markers", "marker": {"size": 5, "color": "model"}}
+            data.append(line | ({"yaxis": "y2"} if apart else {}))
+        if apart:
+            axes["yaxis2"] = _panel(str(validation), panels[1], validated["validation"])
+        norm = _line(thinned, "step", "gradient_norm", "gradient norm", "baseline", width=1)
+        data.append(norm | {"yaxis": f"y{last}"})
+        axes[f"yaxis{last}"] = _panel("gradient norm", panels[-1], rows["gradient_norm"])
+        layout = {"xaxis": {"title": {"text": "step"}, "anchor": f"y{last}"}, **axes}
         alt = f"Line chart of the training stage {stage}: {rows.height} steps"
         if validated.height:
-            alt += f"; the lowest validation loss is {min(validated['validation']):.4g}"
+            alt += f"; the lowest {validation or 'validation loss'} is {min(validated['validation']):.4g}"
         charts.append(Chart(one_line(stage), one_line(alt, 400), data, layout))
     return charts
+
+
+def _panel(title: str, domain: tuple[float, float], values: pl.Series) -> dict[str, Any]:
+    return {"title": {"text": title}, "domain": list(domain), **_scale(values.drop_nulls())}
 
 
 def truth_around(record: RunRecord, name: str | None, windows: list[pl.DataFrame]) -> pl.DataFrame:

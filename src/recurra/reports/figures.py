@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +13,17 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from recurra.atomic import write_file, writing
 from recurra.errors import RunError
 from recurra.reports.axes import quieten
 from recurra.reports.charts import one_line, truth_around
 from recurra.reports.columns import separate_windows
 from recurra.reports.palette import LIGHT
 from recurra.reports.record import RunRecord
+from recurra.reports.still import DPI, fonts, legible, save_figure
 from recurra.reports.verdict import PLAIN_NAMES, reference
 
 __all__ = ["write_figures"]
 
-_DPI = 160
 _PANELS = 4
 _WINDOWS = 3
 _BAND = "#0072b2"
@@ -46,12 +43,7 @@ def write_figures(record: RunRecord, folder: str | os.PathLike[str]) -> list[Pat
         figures["backtest.png"] = backtest_figure(record, names)
     if not figures:
         raise RunError(f"{record.path} holds neither a forecast nor a backtest; there is nothing to draw")
-    paths = []
-    for name, figure in figures.items():
-        with writing(folder / name):
-            write_file(folder / name, _png(figure))
-        paths.append(folder / name)
-    return paths
+    return [save_figure(figure, folder / name, tight=False) for name, figure in figures.items()]
 
 
 def forecast_figure(record: RunRecord, names: list[str | None]) -> Figure:
@@ -109,7 +101,7 @@ def _sheet(title: str, subtitle: str, panels: int) -> tuple[Figure, list[Axes]]:
     columns = 1 if panels == 1 else 2
     rows = -(-panels // columns)
     height = 4.8 if panels == 1 else 1.3 + 2.6 * rows
-    figure = Figure(figsize=(12, height), dpi=_DPI, facecolor=LIGHT["paper"])
+    figure = Figure(figsize=(12, height), dpi=DPI, facecolor=LIGHT["paper"])
     FigureCanvasAgg(figure)
     margins = {
         "left": 0.055,
@@ -125,7 +117,9 @@ def _sheet(title: str, subtitle: str, panels: int) -> tuple[Figure, list[Axes]]:
 
 
 def _text(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
-    figure.text(x, y, one_line(text, 110), parse_math=False, **style)  # a name may hold dollar signs
+    figure.text(
+        x, y, one_line(legible(text), 110), parse_math=False, fontfamily=fonts(), **style
+    )  # a name may hold dollar signs
 
 
 def _draw_model(panel: Axes, record: RunRecord, rows: pl.DataFrame, *, labelled: bool = False) -> None:
@@ -154,7 +148,8 @@ def _finish(panel: Axes, record: RunRecord, name: str | None) -> None:
         panel.xaxis.set_major_locator(locator)
         panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     if name is not None:
-        panel.set_title(one_line(str(name), 48), loc="left", fontsize=10.5, color=LIGHT["ink"], pad=7, parse_math=False)
+        style: dict[str, Any] = {"fontsize": 10.5, "color": LIGHT["ink"], "pad": 7, "parse_math": False}
+        panel.set_title(one_line(legible(str(name)), 48), loc="left", fontfamily=fonts(), **style)
 
 
 def _label_ends(panel: Axes, record: RunRecord, forecast: pl.DataFrame, *, small: bool) -> None:
@@ -196,11 +191,3 @@ def _legend(figure: Figure, axes: list[Axes]) -> None:
 
 def _subtitle(record: RunRecord) -> str:
     return f"{record.model} on {record.config.get('data') or 'the table'}"
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name in an unusual script
-        figure.savefig(buffer, format="png", metadata={"Software": "recurra"})
-    return buffer.getvalue()

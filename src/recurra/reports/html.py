@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from recurra.atomic import write_file, writing
 from recurra.errors import RecurraError
 from recurra.reports.charts import Chart, backtest_charts, forecast_charts, training_charts
 from recurra.reports.palette import DARK, LIGHT
+from recurra.reports.reading import Recorded
 from recurra.reports.record import RunRecord
 from recurra.reports.scoreboard import make_scoreboard
 from recurra.reports.settings import decisions, machine_rows, setting_rows, source_facts
-from recurra.reports.verdict import make_verdict
+from recurra.reports.verdict import Verdict, make_verdict
 
-__all__ = ["write_report"]
+__all__ = ["render_page", "write_report"]
 
 
 def write_report(run_path: str | os.PathLike[str]) -> Path:
@@ -47,14 +48,26 @@ def render(record: RunRecord) -> str:
         "training": training_charts(record),
     }
     count = record.summary.get("series")
-    return _template().render(
-        record=record,
-        facts=source_facts(record),
+    return render_page(
+        "report.html",
+        record,
+        make_verdict(record),
+        charts,
         levels=record.levels(record.forecast, record.model),
         series_left_out=count if isinstance(count, int) and count > len(charts["forecast"]) else None,
-        explain=record.summary.get("explain"),
-        verdict=make_verdict(record),
         scoreboard=make_scoreboard(record),
+    )
+
+
+def render_page(
+    template: str, record: Recorded, verdict: Verdict, charts: Mapping[str, Sequence[Chart]], **own: Any
+) -> str:
+    """A page of any task. template: extends base.html. charts: by their names on the page. own: what it adds."""
+    return _template(template).render(
+        record=record,
+        facts=source_facts(record),
+        explain=record.summary.get("explain"),
+        verdict=verdict,
         charts=charts,
         charts_json=json_for_script({name: [asdict(chart) for chart in chosen] for name, chosen in charts.items()}),
         choices={name: list(_labels(chosen)) for name, chosen in charts.items()},
@@ -65,6 +78,7 @@ def render(record: RunRecord) -> str:
         light=LIGHT,
         dark=DARK,
         plotly=_plotly(),
+        **own,
     )
 
 
@@ -83,7 +97,7 @@ def script_hash(source: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
-def _template() -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("recurra", "reports"),
         autoescape=True,
@@ -92,7 +106,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["script_hash"] = script_hash
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def _plotly() -> Markup:

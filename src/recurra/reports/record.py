@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +10,13 @@ from typing import Any, Self
 
 import polars as pl
 
-from recurra.errors import ArtifactError, RunError
+from recurra.errors import RunError
 from recurra.reports.columns import levels_of, numbers, parse_times
+from recurra.reports.reading import damaged, number, read_metrics, read_object
 
 __all__ = ["RunRecord", "Scores"]
 
 _COLUMNS = {"series": "unique_id", "time": "ds", "target": "y"}  # the forecaster's own defaults
-_METRICS = {
-    "stage": pl.String,
-    "step": pl.Int64,
-    "loss": pl.Float64,
-    "validation": pl.Float64,
-    "gradient_norm": pl.Float64,
-}
 
 
 @dataclass(frozen=True)
@@ -80,15 +72,15 @@ class RunRecord:
         path = Path(path)
         if not (path / "config.json").is_file():
             raise RunError(f"{path} is no run folder (no config.json); `recurra fit ... --out {path}` makes one")
-        config = _read_object(path / "config.json")
+        config = read_object(path / "config.json")
         if config.get("task") != "forecast":
             raise RunError(f"{path} is a run of task {config.get('task')!r}; reports are drawn for 'forecast'")
         for name in ("summary.json", "history.csv"):
             if not (path / name).is_file():
                 raise RunError(f"{path} is not finished (no {name}); `recurra resume {path}` goes on")
-        summary = _read_object(path / "summary.json")
+        summary = read_object(path / "summary.json")
         if not isinstance(summary.get("model"), str):
-            raise _damaged(path / "summary.json", "it names no model")
+            raise damaged(path / "summary.json", "it names no model")
         columns = _column_names(path / "config.json", config)
         table = _TableReader(path, summary["model"], columns)
         history = table.read("history.csv", times=[table.time], measured=[table.target])
@@ -103,7 +95,7 @@ class RunRecord:
                 "backtest.csv", times=["cutoff", table.time], measured=[table.target, table.model]
             ),
             scores=_read_scores(path / "scores.json"),
-            metrics=_read_metrics(path / "metrics.jsonl"),
+            metrics=read_metrics(path / "metrics.jsonl"),
         )
 
     @property
@@ -174,14 +166,14 @@ class _TableReader:
         try:
             frame = pl.read_csv(file, infer_schema=False)
         except pl.exceptions.NoDataError:
-            raise _damaged(file, "it is empty") from None
+            raise damaged(file, "it is empty") from None
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise _damaged(file, str(error).splitlines()[0]) from None
+            raise damaged(file, str(error).splitlines()[0]) from None
         named = [self.series, *times, *measured]
         frame = frame.rename({f"'{n}": n for n in named if n not in frame.columns and f"'{n}" in frame.columns})
         for column in (*times, *measured):
             if column not in frame.columns:
-                raise _damaged(file, f"it has no column {column!r}")
+                raise damaged(file, f"it has no column {column!r}")
         if self.series in frame.columns:
             frame = frame.with_columns(_unguarded(frame[self.series]))
         try:
@@ -190,7 +182,7 @@ class _TableReader:
                 *(numbers(frame[column]) for column in frame.columns if column not in {self.series, *times}),
             )
         except ValueError as error:
-            raise _damaged(file, str(error)) from None
+            raise damaged(file, str(error)) from None
 
 
 def _unguarded(ids: pl.Series) -> pl.Series:
@@ -202,32 +194,22 @@ def _column_names(file: Path, config: Mapping[str, Any]) -> dict[str, str | None
     """The table's names of series, time and target; those not asked for are the defaults."""
     parameters = config.get("parameters")
     if not isinstance(parameters, dict):
-        raise _damaged(file, "it holds no parameters")
+        raise damaged(file, "it holds no parameters")
     names = {role: parameters.get(role, default) for role, default in _COLUMNS.items()}
     for role, name in names.items():
         if not isinstance(name, str) and not (role == "series" and name is None):
-            raise _damaged(file, f"its parameter {role} is {name!r}, not a column")
+            raise damaged(file, f"its parameter {role} is {name!r}, not a column")
     return names
-
-
-def _read_object(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_bytes())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise _damaged(file, f"not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise _damaged(file, "no JSON object")
-    return value
 
 
 def _read_scores(file: Path) -> Scores | None:
     if not file.is_file():
         return None
-    value = _read_object(file)
+    value = read_object(file)
     try:
         return Scores(
             values={
-                str(name): {str(measure): _number(x) for measure, x in measures.items()}
+                str(name): {str(measure): number(x) for measure, x in measures.items()}
                 for name, measures in value["scores"].items()
             },
             level=float(value["level"]),
@@ -235,35 +217,4 @@ def _read_scores(file: Path) -> Scores | None:
             windows=int(value["windows"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(file, f"{type(error).__name__} at {error}") from None
-
-
-def _read_metrics(file: Path) -> pl.DataFrame:
-    """Every whole line; one cut off by a kill ends the record."""
-    rows: list[dict[str, Any]] = []
-    if file.is_file():
-        for text in file.read_text(errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-                rows.append(
-                    {"stage": str(line["stage"]), "step": int(line["step"])}
-                    | {name: _number(line.get(name)) for name in ("loss", "validation", "gradient_norm")}
-                )
-            except (ValueError, TypeError, KeyError):
-                break
-    return pl.DataFrame(rows, schema=_METRICS)
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _damaged(file: Path, reason: str) -> ArtifactError:
-    if file.name == "config.json":  # what a run is resumed from
-        remedy = f"begin the run again with `recurra fit ... --out {file.parent} --force`"
-    else:
-        remedy = f"`recurra resume {file.parent}` writes it again"
-    return ArtifactError(f"{file} is damaged: {reason}; {remedy}")
+        raise damaged(file, f"{type(error).__name__} at {error}") from None

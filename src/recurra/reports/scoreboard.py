@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from recurra.reports.record import RunRecord, Scores
 
-__all__ = ["Cell", "Row", "Scoreboard", "make_scoreboard"]
+__all__ = ["Cell", "Row", "Scoreboard", "aligned", "make_scoreboard"]
 
 _HEADINGS = {
     "mae": "MAE",
@@ -80,7 +80,7 @@ def _column(scores: Scores, measure: str, names: list[str]) -> list[Cell]:
     if measure == "coverage":
         texts = {name: "–" if value is None else f"{100 * value:.1f} %" for name, value in values.items()}
     else:
-        texts = _aligned(values)
+        texts = aligned(values)
     return [Cell(texts[name], len(losses) > 1 and losses.get(name, math.inf) == least < math.inf) for name in names]
 
 
@@ -96,7 +96,7 @@ def _loss(scores: Scores, name: str, measure: str, value: float) -> float:
     return value
 
 
-def _aligned(values: Mapping[str, float | None]) -> dict[str, str]:
+def aligned(values: Mapping[str, float | None]) -> dict[str, str]:
     """Numbers with the decimals that give the smallest of them three digits, so that points stand below each other."""
     sizes = [abs(value) for value in values.values() if value]
     smallest, largest = min(sizes, default=1.0), max(sizes, default=1.0)

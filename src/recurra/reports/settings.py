@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from recurra.reports.record import RunRecord
+from recurra.reports.reading import Recorded
 
 __all__ = ["Row", "decisions", "machine_rows", "setting_rows", "source_facts"]
 
@@ -24,6 +24,17 @@ _FACTS = {
     "training_steps": ("Training steps", "up to the weights that were kept"),
     "members": ("Members", "networks in the ensemble"),
     "weights": ("Weights", "parameters of one network"),
+    "tokens": ("Tokens", "that the tokenizer tells apart"),
+    "temperature": ("Temperature", "that probabilities are taken at; above 1: the network was too sure of itself"),
+    "padding_share": ("Padding", "share of the training's steps that are padding, with texts of like length together"),
+    "tokens_per_second": ("Speed", "tokens a second in training"),
+}
+_SHARES = ("padding_share",)
+_COUNTS = {
+    "series": "series",
+    "steps_total": "steps",
+    "rows": "rows to learn from",
+    "rows_measured": "rows to measure on",
 }
 _MACHINE = {
     "cpu": "Processor",
@@ -42,26 +53,34 @@ class Row(NamedTuple):
     meaning: str = ""
 
 
-def source_facts(record: RunRecord) -> list[str]:
+def source_facts(record: Recorded) -> list[str]:
     """What the page says of its source below the title: the file, its size and the model."""
     facts = [_text(record.config["data"])] if record.config.get("data") else []
-    for key, unit in (("series", "series"), ("steps_total", "steps")):
+    for key, unit in (
+        ("series", "series"),
+        ("steps_total", "steps"),
+        ("rows", "rows to learn from"),
+        ("rows_measured", "measured"),
+    ):
         if record.summary.get(key) is not None:
             facts.append(f"{_text(record.summary[key])} {unit}")
     return [*facts, record.model]
 
 
-def decisions(record: RunRecord) -> list[Row]:
+def decisions(record: Recorded) -> list[Row]:
     """What was read off the data rather than asked for."""
     plan = record.summary.get("plan")
     plan = {k: v for k, v in plan.items() if k != "horizon"} if isinstance(plan, Mapping) else {}
     rows = [Row(_DECISIONS[key][0], _text(plan[key]), _DECISIONS[key][1]) for key in _DECISIONS if key in plan]
     rows += [Row(_spaced(key), _text(value)) for key, value in plan.items() if key not in _DECISIONS]
     facts = {key: record.summary[key] for key in _FACTS if record.summary.get(key) is not None}
-    return rows + [Row(_FACTS[key][0], _text(value), _FACTS[key][1]) for key, value in facts.items()]
+    return rows + [
+        Row(_FACTS[key][0], f"{100 * value:.1f} %" if key in _SHARES else _text(value), _FACTS[key][1])
+        for key, value in facts.items()
+    ]
 
 
-def machine_rows(record: RunRecord) -> list[Row]:
+def machine_rows(record: Recorded) -> list[Row]:
     """Where it ran and how long it took."""
     machine = record.summary.get("machine")
     machine = machine if isinstance(machine, Mapping) else {}
@@ -75,7 +94,7 @@ def machine_rows(record: RunRecord) -> list[Row]:
     return rows
 
 
-def setting_rows(record: RunRecord) -> list[Row]:
+def setting_rows(record: Recorded) -> list[Row]:
     """The parameters asked for; nested ones are named with dots."""
     return [Row(key, _text(value)) for key, value in _flat(record.config["parameters"])]
 
