@@ -56,8 +56,12 @@ def test_the_long_sequence_of_the_layers_guide_is_learnt(layers_guide):
 
 def test_the_code_of_the_shapes_page_runs(capsys):
     found = run_page("shapes.md")
-    assert capsys.readouterr().out == "3 torch.Size([6, 3, 9])\n"
+    assert capsys.readouterr().out == "3 torch.Size([6, 3, 9])\nbody: DenseWindow by torch\n"
     assert found["classes"].shape == (4,)
+    assert found["strokes"].shape == (30, 4, 3)
+    assert found["longer"].answers.shape == (5, 3)
+    assert found["curves"].shape == (30, 3, 1)
+    assert len(found["written"]) == 3
     assert found["more"].shape == (20, 2)
     assert found["answer"].shape == (450, 1)
     assert (found["alignment"][:, 2, 2:] == 0).all()  # of the row with two steps
@@ -72,10 +76,15 @@ def test_the_code_of_the_wavenet_page_runs(capsys):
 
 
 def test_the_code_of_the_reservoirs_page_runs(capsys):
-    run_page("reservoirs.md")
+    found = run_page("reservoirs.md")
     valid, forgotten = map(int, capsys.readouterr().out.split())
     assert valid > 100
     assert 50 < forgotten < 1999
+    assert found["network"].readout.ridge == 1e-6
+    assert (found["alone"] - found["target"][1000:]).abs().mean() < 0.05
+    assert max(found["errors"][-50:]) < 0.05
+    assert found["found"].best.error < 0.05
+    assert found["losses"][-1] < 0.5 * found["losses"][0]
 
 
 def test_the_refusal_of_the_layers_guide_is_the_one_that_comes():
@@ -111,3 +120,40 @@ def test_every_option_is_in_the_guide():
 
     page = (DOCS / "layers.md").read_text()
     assert [name for name in RecurrentOptions.__annotations__ if f"`{name}=" not in page and name != "seed"] == []
+
+
+def test_the_code_of_the_classification_page_runs(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = run_page("classification.md")
+    assert capsys.readouterr().out == "['pos', 'neg']\n"
+    assert found["same"].predict_proba(["good"]).tolist() == found["probabilities"].tolist()
+    assert found["scores"].accuracy == 1
+    assert max(found["said"], key=found["said"].get) == "good"
+
+
+def test_the_code_of_the_tagging_page_runs(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = run_page("tagging.md")
+    assert capsys.readouterr().out == "[['B-person', 'I-person', 'O', 'O', 'B-place']]\n"
+    assert found["spans"] == [{"type": "person", "begin": 0, "end": 2, "text": "Dora Bo"}]
+    assert found["scores"].spans.micro.f1 == 1
+    assert found["same"].predict_lines(["Dora Bo flew"]) == [found["line"]]
+
+
+def test_the_code_of_the_translation_page_runs(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = run_page("translation.md")
+    assert capsys.readouterr().out == "['a child runs.', '', 'a dog laughs.']\na child runs.\n"
+    assert found["matrix"].shape == (5, 4)  # the end token, too
+    assert found["scores"].exact == 1
+    assert found["same"].predict(["ein Mann lacht."]) == ["a man laughs."]
+
+
+def test_the_code_of_the_language_page_runs(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = run_page("language.md")
+    assert capsys.readouterr().out == " sat on the cat.\n"
+    assert found["scores"].perplexity < 1.3
+    assert found["like"] < found["unlike"] / 5
+    assert found["same"].predict([found["lines"][0]]) == [found["like"]]
+    assert "".join(found["pieces"]) == found["model"].generate("a dog", tokens=20, temperature=0.8, top_p=0.9, seed=1)

@@ -18,10 +18,14 @@ def test_the_public_names():
     assert recurra.__all__ == [
         "Cell",
         "Forecaster",
+        "LanguageModel",
         "Notice",
         "RecurraError",
+        "SequenceTagger",
         "State",
+        "TextClassifier",
         "TrainingSettings",
+        "Translator",
         "UserError",
         "__version__",
         "diagnose",
@@ -40,7 +44,7 @@ def test_modules_name_what_they_offer_and_document_it(name):
 
 
 def test_an_import_brings_no_optional_or_slow_dependency():
-    slow = ("statsmodels", "plotly", "pandas", "pyarrow", "matplotlib")
+    slow = ("statsmodels", "plotly", "pandas", "pyarrow", "matplotlib", "tokenizers", "torchmetrics", "sacrebleu")
     program = f"import sys, recurra; print(*(m for m in {slow} if m in sys.modules))"
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
     assert found == []

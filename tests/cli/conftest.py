@@ -23,6 +23,7 @@ SETTINGS = (
     *("--horizon", "3", "--steps", "5", "--members", "1", "--hidden-size", "4", "--num-layers", "1"),
     *("--backtest", "0"),
 )
+TEXT_SETTINGS = ("--hidden-size", "6", "--embedding-size", "6", "--steps", "30", "--batch-size", "8")
 
 
 class Said(NamedTuple):
@@ -72,6 +73,10 @@ class Shell:
         """A small forecasting run on a table of this content."""
         return self("fit", "forecast", self.write(content, name), *SETTINGS, "--out", out, *options)
 
+    def classify(self, content: str | bytes, *options: object, name: str = "mails.csv", out: str = "run") -> Said:
+        """A small run of a classifier on a table of this content."""
+        return self("fit", "classify", self.write(content, name), *TEXT_SETTINGS, "--out", out, *options)
+
     def does(self, *arguments: object) -> Said:
         """A call that must succeed."""
         said = self(*arguments)
@@ -117,6 +122,27 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(_trained: Path, shell: Shell) -> Path:
     """A finished run called `run` in the shell's folder; its table is `daily(100)`."""
     return Path(shutil.copytree(_trained, shell.folder / "run"))
+
+
+@pytest.fixture(scope="session")
+def _classified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classified")
+    shell = Shell(folder)
+    path = shell.write(_mails(40), "mails.csv")
+    shell.does("fit", "classify", path, *TEXT_SETTINGS, "--out", folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def classified(_classified: Path, shell: Shell) -> Path:
+    """A finished run of a classifier called `run` in the shell's folder; its table is `mails(40)`."""
+    return Path(shutil.copytree(_classified, shell.folder / "run"))
+
+
+@pytest.fixture(scope="session")
+def mails() -> Callable[..., str]:
+    """Writes texts and labels as CSV: `mails(rows, changed={line: text})`; one word tells "ham" and "spam" apart."""
+    return _mails
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +201,14 @@ def _daily(
     changed: dict[int, str] | None = None,
 ) -> str:
     lines = ["ds,y", *(f"{date(2024, 1, 1) + timedelta(days=i)},{value(i):.6g}" for i in range(rows))]
+    for number, text in (changed or {}).items():
+        lines[number - 1] = text
+    return "\n".join(lines) + "\n"
+
+
+def _mails(rows: int, *, changed: dict[int, str] | None = None) -> str:
+    words = ("meeting", "pills", "report", "lottery")
+    lines = ["text,label", *(f"about the {words[i % 4]} {i % 5},{('ham', 'spam')[i % 2]}" for i in range(rows))]
     for number, text in (changed or {}).items():
         lines[number - 1] = text
     return "\n".join(lines) + "\n"

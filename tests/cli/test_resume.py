@@ -65,7 +65,7 @@ def test_a_table_that_changed_since_is_refused(shell, daily, checksums):
         ("{", "run/config.json is not JSON"),
         ("[]", "run/config.json is no run configuration"),
         ('{"task": "forecast"}', "run/config.json is damaged at 'future'; start a new run"),
-        ('{"task": "dance"}', "run is no forecasting run; its task is 'dance'"),
+        ('{"task": "dance"}', "run is a run of task 'dance'; this recurra knows forecast, classify"),
     ],
 )
 def test_a_damaged_configuration_is_refused(shell, trained, config, line):

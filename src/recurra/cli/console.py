@@ -12,7 +12,7 @@ from rich.table import Table
 
 from recurra.errors import Notice
 
-__all__ = ["errors", "fail", "output", "print_json", "print_scores", "show_notice"]
+__all__ = ["errors", "fail", "output", "print_comparison", "print_json", "print_scores", "show_notice"]
 
 
 def output() -> Console:
@@ -68,6 +68,33 @@ def print_scores(result: dict[str, Any]) -> None:
         ]
         table.add_row(name, *cells)
     output().print(table)
+
+
+def print_comparison(result: dict[str, Any]) -> None:
+    """Print a comparison (`Comparison.to_json`) as a table; the best value of each measure is bold."""
+    table = Table(title=f"measured on {result['measured_on']}")
+    table.add_column("model")
+    for measure in result["measures"]:
+        table.add_column(measure["title"], justify="right")
+    best = {}
+    for measure in result["measures"]:
+        found = {name: row.get(measure["key"]) for name, row in result["scores"].items()}
+        found = {name: value for name, value in found.items() if value is not None}
+        pick = max if measure["higher_is_better"] else min
+        best[measure["key"]] = pick(found, key=found.__getitem__) if len(found) > 1 else None
+    for name, row in result["scores"].items():
+        cells = [_measured(row.get(measure["key"]), share=measure["share"]) for measure in result["measures"]]
+        bold = [best[measure["key"]] == name for measure in result["measures"]]
+        table.add_row(
+            name, *[f"[bold]{cell}[/bold]" if strong else cell for cell, strong in zip(cells, bold, strict=True)]
+        )
+    output().print(table)
+
+
+def _measured(value: float | None, *, share: bool) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{100 * value:.1f}%" if share else f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def _best(key: str, scores: dict[str, Any]) -> str | None:

@@ -14,12 +14,19 @@ __all__ = ["evaluate"]
 
 def evaluate(
     run: Run,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="The training table gone on: old rows and new ones.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Of a forecaster: the training table gone on, old rows and new ones. Of a text model: rows it has "
+            "not seen.",
+        ),
+    ],
     start: Annotated[
         str | None, typer.Option(help="First time to forecast. [default: the first after training]")
     ] = None,
     step: Annotated[int | None, typer.Option(help="Steps between windows. [default: horizon]")] = None,
-    level: Annotated[float, typer.Option(help="Interval to score, in percent.")] = 90,
+    level: Annotated[float | None, typer.Option(help="Interval to score, in percent. [default: 90]")] = None,
     baselines: Annotated[str | None, typer.Option(help="Names with commas between, or none. [default: all]")] = None,
     encoding: Encoding = "utf-8",
     separator: Separator = None,
@@ -29,21 +36,36 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Score a model, without training it, beside baselines on what DATA holds after the training table's end.
+    """Score a model without training it: a forecaster beside baselines on what DATA holds after the training table's
+    end, a text model on rows that it has not seen.
 
     Example: recurra evaluate runs/sales sales-with-june.csv
     """
-    from recurra.cli.console import print_json, print_scores
+    from recurra.cli.console import print_comparison, print_json, print_scores
     from recurra.data.files import read_table
+    from recurra.errors import ArgumentError
     from recurra.tasks.forecasting import Forecaster
+    from recurra.tasks.jobs import job_of, load_fitted
+    from recurra.tasks.source import Source
+    from recurra.tasks.text_job import TextJob
     from recurra.training.run import RunFolder
 
-    forecaster = Forecaster.load(RunFolder.open(run).path / "model")
-    if missing is not None:
-        forecaster.set_params(missing=missing)
-    table = read_table(data, encoding=encoding, separator=separator, decimal=decimal)
-    result = forecaster.evaluate(table, start=start, step=step, level=level, baselines=no_value(baselines))
-    if json:
-        print_json(result.to_json())
-    else:
-        print_scores(result.to_json())
+    folder = RunFolder.open(run)
+    fitted, job = load_fitted(folder), job_of(folder)
+    if isinstance(fitted, Forecaster):
+        if missing is not None:
+            fitted.set_params(missing=missing)
+        table = read_table(data, encoding=encoding, separator=separator, decimal=decimal)
+        scores = fitted.evaluate(
+            table, start=start, step=step, level=level or 90, baselines=no_value(baselines)
+        ).to_json()
+        (print_json if json else print_scores)(scores)
+        return
+    for name, given in (("start", start), ("step", step), ("level", level), ("baselines", baselines)):
+        if given is not None:
+            raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
+    if not isinstance(job, TextJob):
+        raise AssertionError(f"{type(job).__name__} has no rows to score")
+    rows = job.read_rows(fitted, Source(str(data), encoding=encoding, separator=separator, decimal=decimal))
+    scores = fitted.compare(rows, measured_on=data.name).to_json()
+    (print_json if json else print_comparison)(scores)

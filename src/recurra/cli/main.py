@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from recurra.cli import bench, cells, demo, doctor, evaluate, fit, predict, report, resume
+from recurra.cli import bench, cells, demo, doctor, evaluate, fit, generate, predict, report, resume
 from recurra.cli.console import fail, show_notice
 from recurra.errors import Notice, RecurraError
 from recurra.version import __version__
@@ -29,6 +29,7 @@ app.command()(demo.demo)
 app.add_typer(fit.app, name="fit")
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
+app.command()(generate.generate)
 app.command()(report.report)
 app.command()(resume.resume)
 app.command()(cells.cells)

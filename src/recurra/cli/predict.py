@@ -1,4 +1,4 @@
-"""`recurra predict`: forecast with a trained run."""
+"""`recurra predict`: use a trained run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ __all__ = ["predict"]
 def predict(
     run: Run,
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="Histories to forecast from; without, the training table.")
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="Of a forecaster: histories to forecast from; without, the training table. Of a text model: a table, "
+            "or a .txt file of one text a line; without, standard input.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV or Parquet to write. [default: standard output]")] = None,
     future_table: Annotated[Path | None, typer.Option(help="File with the known covariates over the horizon.")] = None,
-    level: Annotated[list[float], typer.Option(help="Interval, in percent; may be repeated.")] = [80, 95],  # noqa: B006
+    level: Annotated[
+        list[float] | None, typer.Option(help="Interval of a forecast, in percent; may be repeated. [default: 80, 95]")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each token of a text contributes.")] = False,
     encoding: Encoding = "utf-8",
     separator: Separator = None,
     decimal: Decimal = ".",
@@ -29,29 +37,57 @@ def predict(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Forecast the next steps of each series.
+    """Forecast the next steps of each series, or say what a text model makes of texts; in a pipe, line by line.
 
     Example: recurra predict runs/sales --out next.csv
+
+    Example: cat mails.txt | recurra predict runs/spam
     """
-    from recurra.cli.console import output, print_json
-    from recurra.data.files import read_table
-    from recurra.errors import RunError
+    from recurra.errors import ArgumentError, RunError
     from recurra.tasks.forecasting import Forecaster
-    from recurra.tasks.frames import csv_bytes, write_table
+    from recurra.tasks.jobs import load_fitted
     from recurra.training.run import RunFolder
 
     if out is not None and out.exists() and not force:
         raise RunError(f"{out} exists already; pass --force to replace it, or another --out")
-    forecaster = Forecaster.load(RunFolder.open(run).path / "model")
+    fitted = load_fitted(RunFolder.open(run))
+    form: dict[str, Any] = {"encoding": encoding, "separator": separator, "decimal": decimal}
+    if isinstance(fitted, Forecaster):
+        if explain:
+            raise ArgumentError("--explain is for text models; this run is a forecaster's")
+        _forecast(fitted, data, out, future_table, level or [80, 95], missing, form, json, quiet)
+        return
+    from recurra.cli.predict_texts import predict_texts
+
+    for name, given in (("future-table", future_table), ("level", level), ("missing", missing)):
+        if given:
+            raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
+    predict_texts(fitted, data, out, form=form, explain=explain, as_json=json, quiet=quiet)
+
+
+def _forecast(
+    forecaster: Any,
+    data: Path | None,
+    out: Path | None,
+    future_table: Path | None,
+    level: list[float],
+    missing: str | None,
+    form: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from recurra.cli.console import output, print_json
+    from recurra.data.files import read_table
+    from recurra.tasks.frames import csv_bytes, write_table
+
     if missing is not None:
         forecaster.set_params(missing=missing)
-    form: dict[str, Any] = {"encoding": encoding, "separator": separator, "decimal": decimal}
     table = None if data is None else read_table(data, **form)
     future = None if future_table is None else read_table(future_table, **form)
     frame = forecaster.predict(table, level=level, future=future)
     if out is not None:
         write_table(frame, out)
-    if json:
+    if as_json:
         print_json({"out": str(out) if out else None, "rows": frame.to_dicts()})
     elif out is None:
         typer.echo(csv_bytes(frame).decode(), nl=False)

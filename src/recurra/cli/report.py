@@ -13,11 +13,11 @@ def report(run: Run, json: Json = False, quiet: Quiet = False, debug: Debug = Fa
     Example: recurra report runs/sales
     """
     from recurra.cli.console import output, print_json
-    from recurra.reports import RunRecord, write_figures, write_report
+    from recurra.reports.runs import check_records, write_run
 
-    write_figures(RunRecord.read(run), run)
-    path = write_report(run)
+    check_records(run)
+    path = write_run(run)
     if json:
-        print_json({"report": str(path)})
+        print_json({"report": str(path) if path else None})
     elif not quiet:
-        output().print(f"report     {path}")
+        output().print(f"report     {path or 'none: the run recorded nothing to draw'}")

@@ -14,11 +14,11 @@ def resume(run: Run, json: Json = False, quiet: Quiet = False, debug: Debug = Fa
     """
     from recurra.cli.console import output
     from recurra.cli.job import is_whole, run_job
-    from recurra.tasks.forecast_job import ForecastJob
+    from recurra.tasks.jobs import job_of
     from recurra.training.run import RunFolder
 
     folder = RunFolder.open(run)
-    job = ForecastJob.of(folder)
+    job = job_of(folder)
     if is_whole(folder) and not quiet and not json:
         output().print("this run is complete; its report is written again")
     run_job(job, folder, as_json=json, quiet=quiet)

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.atomic import sync_folder, umask, writing
-from recurra.data.lines import decode_file
-from recurra.data.lines import check_encoding, check_file
+from recurra.data.lines import check_encoding, check_file, decode_file
 from recurra.data.tokenizer import Tokenizer
 from recurra.errors import ArgumentError, DataError
 

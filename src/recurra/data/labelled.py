@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recurra.data.files import Table
-from recurra.data.lines import quote
+from recurra.data.lines import LONGEST, quote
 from recurra.data.values import likes
 from recurra.errors import ArgumentError, DataError, Notice, nearest
 
@@ -139,7 +139,8 @@ def find_column(table: Table, name: str, *, role: str) -> None:
 def read_texts(table: Table, column: str) -> pl.Series:
     """A column as strings, null where there is no text or a blank one.
 
-    Raises DataError with the first row that holds a NUL character, and for a column of lists or bytes.
+    Raises DataError with the first row that holds a NUL character or is longer than any text, and for a column of lists
+    or bytes.
     """
     texts = _to_strings(table, column)
     bad = texts.str.contains("\0", literal=True).arg_true()
@@ -147,6 +148,12 @@ def read_texts(table: Table, column: str) -> pl.Series:
         raise DataError(
             f"{table.at(bad[0])}: column {column!r} holds a NUL character, which no text has{likes(len(bad) - 1)}. "
             "Remove it"
+        )
+    long = (texts.str.len_chars() > LONGEST).arg_true()
+    if len(long):
+        raise DataError(
+            f"{table.at(long[0])}: column {column!r} is longer than {LONGEST:,} characters{likes(len(long) - 1)}. "
+            "Break it into texts"
         )
     return texts.set(texts.str.strip_chars() == "", None)
 

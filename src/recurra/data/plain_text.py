@@ -70,8 +70,8 @@ class PlainText:
         By position: pieces drawn at random would have their neighbours in the part that is learned.
 
         share: of the characters, that the last part has.
-        anywhere: whether to cut at that very character; else behind the next line break, or, where none comes within a
-            million characters, there.
+        anywhere: whether to cut at that very character; else where the next line or file begins, or, where none does
+            within a million characters, there.
 
         Raises ArgumentError for a share that is none, or leaves a part without a character.
         """
@@ -88,10 +88,11 @@ class PlainText:
         return replace(self, stop=place), replace(self, start=place)
 
     def _next_line(self, place: int) -> int:
-        """Characters from a place to the beginning of the next line; 0 where the place begins one, or is far off it."""
-        behind = replace(self, start=place - 1)
-        text = next(behind.pieces(), "")
+        """Characters from a place to where the next line or file begins; 0 where none does, or the place is one."""
+        text = next(replace(self, start=place - 1).pieces(), "")
         end = text.find("\n", 0, _LONGEST)
+        if end < 0 and place - 1 + len(text) < self.stop and len(text) <= _LONGEST:
+            return len(text) - 1
         return max(0, end)
 
 
@@ -113,8 +114,9 @@ def read_plain_text(
     ...     list(first.pieces()), list(last.pieces())
     (['one\\ntwo\\n'], ['three\\n'])
     """
-    sources = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if not sources or not all(isinstance(path, str | os.PathLike) for path in sources):
+    several = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str) else [paths]
+    sources = [path for path in several if isinstance(path, str | os.PathLike)]
+    if not sources or len(sources) < len(several):
         raise ArgumentError(f"data is {paths!r}; pass the path of a text file, or a list of such paths")
     check_encoding(encoding)
     total = 0

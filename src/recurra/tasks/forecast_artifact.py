@@ -16,14 +16,15 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell, get_cell
+from recurra.cells import Cell
 from recurra.data.columns import Columns
 from recurra.data.covariates import CovariateEncoder
 from recurra.data.frequency import Frequency
 from recurra.data.series import SeriesSet
-from recurra.errors import ArgumentError, ArtifactError, RecurraError
+from recurra.errors import ArtifactError, RecurraError
 from recurra.models.plan import Plan
 from recurra.models.window import WindowConfig, WindowNetwork
+from recurra.tasks.artifact import check_cell, is_built_in, plain_parameters
 from recurra.tasks.transform import TargetTransform
 from recurra.training.calibrated import Calibrated
 from recurra.training.conformal import Calibration
@@ -48,13 +49,12 @@ def save_forecaster(forecaster: Forecaster, path: Path, *, overwrite: bool) -> N
     context = forecaster.series_.tail(forecaster.plan_.lookback)
     if network.config is None or forecaster.model_.calibration is None:
         raise RecurraError("the forecaster is not fitted; call fit first")
-    parameters = {name: _plain(value) for name, value in forecaster.get_params().items()}
-    parameters["cell"] = get_cell(forecaster.cell).name
+    parameters = plain_parameters(forecaster.get_params())
     parameters["training"] = network.settings.model_dump()
     config = {
         "task": "forecast",
         "parameters": parameters,
-        "built_in_cell": _is_built_in(forecaster.cell),
+        "built_in_cell": is_built_in(forecaster.cell),
         "transform": forecaster.transform_._asdict(),
         "plan": forecaster.plan_._asdict(),
         "network": network.config.model_dump(),
@@ -91,11 +91,9 @@ def load_forecaster(path: Path, *, cell: type[Cell] | Cell | None) -> Forecaster
     config = unpack_json(members["config.json"])
     tensors = unpack_tensors(members["model.safetensors"])
     try:
-        needs_cell = None if config["built_in_cell"] or cell is not None else config["parameters"]["cell"]
+        check_cell(config, cell, path)
     except (KeyError, TypeError):
         raise ArtifactError(f"{path}: config.json describes no forecaster; save it again") from None
-    if needs_cell:
-        raise ArgumentError(f"{path} was trained with a cell of yours, {needs_cell!r}; pass cell=... to load")
     try:
         forecaster = Forecaster(**{**config["parameters"], **({"cell": cell} if cell is not None else {})})
         _restore(forecaster, config, tensors)
@@ -158,18 +156,3 @@ def _network(model: Calibrated) -> WindowForecaster:
     if not isinstance(model.model, WindowForecaster):
         raise RecurraError(f"{model.name} cannot be saved")
     return model.model
-
-
-def _is_built_in(cell: Any) -> bool:
-    """Whether the cell's name alone finds it again."""
-    try:
-        return get_cell(get_cell(cell).name) == get_cell(cell)
-    except RecurraError:
-        return False
-
-
-def _plain(value: Any) -> Any:
-    """Numbers and lists of NumPy as Python's own."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

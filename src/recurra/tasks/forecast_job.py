@@ -46,6 +46,7 @@ class ForecastJob(Job):
     """
 
     task: ClassVar[str] = "forecast"
+    kind: ClassVar[type[Any]] = Forecaster
     source: Source | None
     parameters: Mapping[str, Any]
     backtest: int = 3
@@ -53,6 +54,11 @@ class ForecastJob(Job):
     baselines: tuple[str, ...] | None = None
     levels: tuple[float, ...] = (80, 95)
     future: Source | None = None
+
+    def next_step(self, run: RunFolder) -> str:
+        """`recurra predict`, with the table that it needs."""
+        needs = "" if (run.path / "forecast.csv").is_file() else " --future-table FILE"
+        return f"recurra predict {run.path}{needs} --out next.csv"
 
     @classmethod
     def _of(cls, config: dict[str, Any]) -> Self:

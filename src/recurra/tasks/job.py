@@ -38,6 +38,8 @@ class Job(ABC):
     """
 
     task: ClassVar[str]
+    kind: ClassVar[type[Any]]
+    """The task's class."""
     notices: list[str] = field(default_factory=list, kw_only=True)
     seconds: dict[str, float] = field(default_factory=dict, kw_only=True)
 
@@ -85,6 +87,10 @@ class Job(ABC):
     def is_done(run: RunFolder) -> bool:
         """Whether a run folder holds the finished job: its summary is written last."""
         return (run.path / "summary.json").is_file()
+
+    def next_step(self, run: RunFolder) -> str:
+        """What a user may call next."""
+        return f"recurra predict {run.path}"
 
     @classmethod
     @abstractmethod

@@ -8,7 +8,9 @@ from typing import Any, Self
 from recurra.errors import ArgumentError, nearest
 from recurra.training.settings import TrainingSettings
 
-__all__ = ["Parameters", "training_settings"]
+__all__ = ["Parameters", "paced_settings", "training_settings"]
+
+_LEAST_STEPS = 200
 
 
 class Parameters:
@@ -53,3 +55,21 @@ def training_settings(given: TrainingSettings | dict[str, Any] | None, defaults:
     if isinstance(given, TrainingSettings):
         return given
     return TrainingSettings(**{**defaults, **(given or {})})
+
+
+def paced_settings(
+    given: TrainingSettings | dict[str, Any] | None, defaults: dict[str, Any], *, rows: int, epochs: float
+) -> TrainingSettings:
+    """Training settings in which the task's epochs have become steps; what was given by name stays as it is.
+
+    rows: of the training data. epochs: how often each is read, validated twice an epoch; of few rows as often as makes
+        200 steps, for a network learns little in less.
+    """
+    settings = training_settings(given, defaults)
+    per_epoch = -(-rows // settings.batch_size)
+    paced = {
+        "steps": max(_LEAST_STEPS, round(epochs * per_epoch)),
+        "validate_every": max(_LEAST_STEPS // 10, per_epoch // 2),
+        "checkpoint_every": max(50, per_epoch // 2),
+    }
+    return training_settings(given, {**defaults, **paced})

@@ -1,4 +1,4 @@
-"""`recurra fit TASK`: from the user's file to a measured model."""
+"""`recurra fit forecast`: from a table of series to a measured forecaster."""
 
 from __future__ import annotations
 
@@ -7,25 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from recurra.cli.fit.options import BatchSize, LearningRate, Optimizer, Out, Seed, run_folder, training_options
 from recurra.cli.options import Debug, Decimal, Encoding, Force, Json, Quiet, Separator, no_value
 
-__all__ = ["app", "forecast"]
-
-app = typer.Typer(help="Train a model on a file.", no_args_is_help=True, rich_markup_mode=None)
+__all__ = ["forecast"]
 
 
-@app.callback()
-def _tasks() -> None:
-    pass
-
-
-@app.command()
 def forecast(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="CSV or Parquet, long format: one row a series and time.")
     ],
     horizon: Annotated[int, typer.Option(help="Steps to forecast.")],
-    out: Annotated[Path | None, typer.Option(help="The run folder to make. [default: runs/NAME-OF-DATA]")] = None,
+    out: Out = None,
     time: Annotated[str, typer.Option(help="Column of dates, clock times or whole numbers.")] = "ds",
     target: Annotated[str, typer.Option(help="Column to forecast.")] = "y",
     series: Annotated[str, typer.Option(help="Column that names each row's series; may be absent.")] = "unique_id",
@@ -45,10 +38,10 @@ def forecast(
     level: Annotated[list[float], typer.Option(help="Interval to write, in percent; may be repeated.")] = [80, 95],  # noqa: B006
     members: Annotated[int, typer.Option(help="Networks in the ensemble.")] = 3,
     steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw, rmsprop or sgd.")] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    optimizer: Optimizer = None,
+    seed: Seed = None,
     freq: Annotated[str | None, typer.Option(help="Step of the series: 15m, h, D, W, MS, ... [default: found]")] = None,
     missing: Annotated[str | None, typer.Option(help="For gaps: interpolate, mask or drop. [default: refuse]")] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of the clock times, such as Europe/Paris.")] = None,
@@ -73,13 +66,6 @@ def forecast(
     from recurra.tasks.forecast_job import ForecastJob
     from recurra.tasks.source import Source
 
-    training: dict[str, Any] = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "optimizer": optimizer,
-        "seed": seed,
-    }
     parameters: dict[str, Any] = {
         "horizon": horizon,
         "cell": cell,
@@ -93,7 +79,7 @@ def forecast(
         "loss": loss,
         "levels": sorted({50.0, 80.0, 90.0, 95.0, *level}),
         "members": members,
-        "training": {name: value for name, value in training.items() if value is not None},
+        "training": training_options(steps, batch_size, learning_rate, optimizer, seed),
         "series": series,
         "time": time,
         "target": target,
@@ -117,5 +103,5 @@ def forecast(
         levels=tuple(level),
         future=Source.of(future_table, **form) if future_table else None,
     )
-    run, table = job.start(out or Path("runs") / data.name.partition(".")[0], force=force)
+    run, table = job.start(run_folder(out, data), force=force)
     run_job(job, run, table, as_json=json, quiet=quiet)

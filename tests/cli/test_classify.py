@@ -1,0 +1,326 @@
+"""Classifying texts as a user meets it: fit, predict from tables and pipes, explain, evaluate, report, resume."""
+
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+SHELL = [sys.executable, "-c", "import sys; from recurra.cli.main import main; sys.exit(main(sys.argv[1:]))"]
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """Puts bytes on standard input."""
+
+    def put(content):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return put
+
+
+# --- fit
+
+
+def test_a_run_is_measured_beside_baselines_and_reported(shell, mails):
+    said = shell.classify(mails(40))
+    assert said.code == 0
+    assert said.out.splitlines()[0].strip() == "measured on 4 texts of mails.csv, held back"
+    assert all(name in said.out for name in ("LSTM", "NaiveBayes", "MajorityClass", "calibration error"))
+    assert said.out.splitlines()[-1].endswith("Next: recurra predict run")
+    names = {path.name for path in (shell.folder / "run").iterdir()}
+    assert names >= {
+        "config.json", "summary.json", "scores.json", "examples.json", "predictions.csv", "metrics.jsonl", "model",
+        "report.html", "confusion.png", "reliability.png", "training.png",
+    }  # fmt: skip
+
+
+def test_json_tells_the_run_the_scores_and_the_report(shell, mails):
+    found = shell.classify(mails(40), "--json", "--test", shell.write(mails(20), "more.csv")).json
+    assert (found["run"], found["report"]) == ("run", "run/report.html")
+    assert found["scores"]["measured_on"] == "20 texts of more.csv"
+    assert set(found["scores"]["scores"]) == {"LSTM", "NaiveBayes", "MajorityClass"}
+    assert found["scores"]["scores"]["NaiveBayes"]["accuracy"] == 1.0
+    assert sum(map(sum, found["scores"]["details"]["confusion"])) == 20
+
+
+@pytest.mark.parametrize("name", ["mails.jsonl", "mails.parquet", "mails.tsv"])
+def test_tables_of_other_kinds_give_the_same_model(shell, classified, mails, name):
+    table = pl.read_csv(mails(40).encode())
+    if name.endswith("parquet"):
+        table.write_parquet(name)
+    elif name.endswith("tsv"):
+        table.write_csv(name, separator="\t")
+    else:
+        table.write_ndjson(name)
+    shell.does("fit", "classify", name, *_settings(), "--out", "other")
+    for member in ("model.safetensors", "tokenizer.json"):
+        assert (shell.folder / "other" / "model" / member).read_bytes() == (classified / "model" / member).read_bytes()
+
+
+# --- predict
+
+
+def test_a_table_comes_back_with_what_is_predicted(shell, classified, mails):
+    rows = shell.does("predict", "run", shell.write(mails(12), "new.csv")).rows
+    assert [row["text"] for row in rows] == [line.split(",")[0] for line in mails(12).splitlines()[1:]]
+    assert {row["predicted"] for row in rows} <= {"ham", "spam"}
+    assert all(0.5 <= float(row["confidence"]) <= 1 for row in rows)
+    assert shell.does("predict", "run", "new.csv", "--out", "said.parquet").out == "12 rows in said.parquet\n"
+    assert pl.read_parquet("said.parquet")["predicted"].to_list() == [row["predicted"] for row in rows]
+
+
+def test_a_table_without_labels_is_enough_to_predict(shell, classified):
+    shell.write("id,text\n7,about the pills\n", "new.csv")
+    (row,) = shell.does("predict", "run", "new.csv").rows
+    assert (row["id"], list(row)) == ("7", ["id", "text", "predicted", "confidence"])
+
+
+def test_lines_of_a_file_and_of_a_pipe_are_answered_in_their_order(shell, classified, piped):
+    lines = [f"about the {word}" for word in ("meeting", "pills", "", "lottery", "report", "\u202bשלום\u202c 🎉") * 200]
+    path = shell.write("\n".join(lines) + "\n", "lines.txt")
+    told = [json.loads(line) for line in shell.does("predict", "run", path, "--json").out.splitlines()]
+    assert len(told) == 1200
+    assert told[:6] * 200 == [*told[:6], *told[6:]]
+    for row in told[:6]:
+        assert row["confidence"] == pytest.approx(max(row["probabilities"].values()))
+        assert row["probabilities"][row["label"]] == row["confidence"]
+    piped(path.read_bytes())
+    assert shell.does("predict", "run").out.splitlines() == [row["label"] for row in told]
+
+
+def test_a_line_is_answered_before_the_input_ends(classified):
+    with subprocess.Popen(
+        [*SHELL, "predict", str(classified)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        answers = []
+        for line in (b"about the pills\n", "🎉 שלום\n".encode(), b"no line break at the end"):
+            process.stdin.write(line)
+            if line.endswith(b"\n"):
+                answers.append(process.stdout.readline())
+        assert process.poll() is None
+        process.stdin.close()
+        answers.append(process.stdout.readline())
+        assert process.wait() == 0
+    assert {answer.strip() for answer in answers} <= {b"ham", b"spam"}
+
+
+def test_explanations_add_up_to_the_log_odds(shell, classified, piped):
+    piped(b"about the pills 3\n\n")
+    said = shell.does("predict", "run", "--explain")
+    first, tokens, legend, second, nothing = said.out.splitlines()
+    assert first.split(" (")[0] in ("ham", "spam")
+    assert "pills[" in tokens
+    assert legend.startswith(f"[+] for and [−] against {first.split(' (')[0]}; the strongest token counts")
+    assert second.endswith("%)")
+    assert nothing == "no token speaks for or against it"
+    piped(b"about the pills 3\n")
+    found = shell.does("predict", "run", "--explain", "--json").json
+    assert [token for token, _ in found["tokens"]] == ["about", "the", "pills", "3"]
+    total = found["base"] + sum(share for _, share in found["tokens"]) - found["gap"]
+    assert 1 / (1 + math.exp(-total)) == pytest.approx(found["probability"], abs=1e-6)
+    assert abs(found["gap"]) < 0.01
+
+
+def test_a_table_is_explained_by_its_texts(shell, classified, mails):
+    shell.write(mails(2), "new.csv")
+    said = shell.does("predict", "run", "new.csv", "--explain").out
+    assert said.count("the strongest token counts") == 2
+    assert "label" not in said
+
+
+# --- evaluate, report, resume
+
+
+def test_evaluate_scores_rows_without_training(shell, classified, mails, checksums):
+    before = checksums(classified)
+    shell.write(mails(30), "new.csv")
+    found = shell.does("evaluate", "run", "new.csv", "--json").json
+    assert found["measured_on"] == "30 texts of new.csv"
+    assert list(found["scores"]) == ["LSTM"]
+    assert "30 texts of new.csv" in shell.does("evaluate", "run", "new.csv").out
+    assert checksums(classified) == before
+
+
+def test_the_report_is_drawn_again_from_the_records(shell, classified):
+    page = (classified / "report.html").read_bytes()
+    for name in ("report.html", "confusion.png", "training.png"):
+        (classified / name).unlink()
+    assert shell.does("report", "run").out == "report     run/report.html\n"
+    assert (classified / "report.html").read_bytes() == page
+    assert (classified / "confusion.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["scores.json", "examples.json", "summary.json"])
+def test_a_damaged_record_is_named_and_written_again_by_resume(shell, classified, mails, checksums, name):
+    shell.write(mails(40), "mails.csv")
+    config = json.loads((classified / "config.json").read_text())
+    config["source"]["path"] = str(shell.folder / "mails.csv")
+    (classified / "config.json").write_text(json.dumps(config))
+    model = checksums(classified / "model")
+    record = (classified / name).read_bytes()
+    (classified / name).write_text("{")
+    assert shell.refuses("report", "run").endswith("; `recurra resume run` writes it again")
+    shell.does("resume", "run")
+    assert checksums(classified / "model") == model
+    assert name == "summary.json" or (classified / name).read_bytes() == record
+    (classified / "scores.json").unlink()
+    assert shell.refuses("report", "run") == "run is not finished (no scores.json); `recurra resume run` goes on"
+    shell.does("resume", "run")
+    shell.does("report", "run")
+
+
+def test_a_killed_run_is_resumed(shell, mails):
+    shell.write(mails(40), "mails.csv")
+    options = [*_settings(), "--steps", "900", "--out", "run"]
+    with subprocess.Popen([*SHELL, "fit", "classify", "mails.csv", *options], stderr=subprocess.DEVNULL) as process:
+        metrics = Path("run/metrics.jsonl")
+        while process.poll() is None and not (metrics.is_file() and metrics.read_bytes().count(b"\n") > 60):
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    assert shell.refuses("report", "run") == "run is not finished (no summary.json); `recurra resume run` goes on"
+    assert shell.refuses("predict", "run", "mails.csv").startswith("run/model holds no saved classify")
+    assert shell.does("resume", "run", "--quiet").out.strip().startswith("measured on 4 texts of mails.csv, held back")
+    assert shell.does("resume", "run").out.startswith("this run is complete")
+
+
+# --- bad input
+
+
+def test_empty_texts_are_kept_and_counted(shell, mails):
+    said = shell.classify(mails(40, changed={3: ",spam", 8: "  ,ham"}))
+    assert said.code == 0
+    assert said.notes == ["mails.csv line 3: column 'text' is empty; 1 row like it. Kept as texts without a word"]
+    assert json.loads(Path("run/summary.json").read_text())["notices"] == said.notes
+    shell.write('text\n\n" "\nabout the pills\n', "new.csv")
+    assert len(shell.does("predict", "run", "new.csv").rows) == 2  # a line of nothing is no row
+
+
+FAULTS = {
+    "one class": (
+        "text,label\na,x\nb,x\n",
+        "mails.csv: column 'label' holds one class only, 'x', in all 2 rows; two at least are needed.",
+    ),
+    "no text at all": ("text,label\n,x\n,y\n", "mails.csv: column 'text' is empty in all 2 rows"),
+    "no text column": ("texts,label\na,x\n", "mails.csv has no column 'text' for the text; did you mean 'texts'?"),
+    "no label column": ("text,lable\na,x\n", "mails.csv has no column 'label' for the label; did you mean 'lable'?"),
+    "no label": ("text,label\na,x\nb,\n", "mails.csv line 3: column 'label' has no label. Label or remove them"),
+    "NUL": (b"text,label\n" + b"a,x\n" * 2000 + b"a\0b,y\n", "mails.csv line 2002: column 'text' holds a NUL"),
+    "NUL at once": (b"text,label\na\0b,y\n", "mails.csv holds bytes that no text has"),
+    "not UTF-8": (b"text,label\ncaf\xe9,x\n", "mails.csv line 2: the byte 0xe9 at byte offset 14 is not utf-8; pass"),
+    "two rows": ("text,label\na,x\nb,y\n", "0.1 of 2 rows cannot be held back; give more rows, or files of their own"),
+    "nothing": ("", "mails.csv is empty; a header line and rows are needed"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_table_is_one_line_and_makes_no_run(shell, fault):
+    content, line = FAULTS[fault]
+    shell.write(content, "mails.csv")
+    told = shell("fit", "classify", "mails.csv", *_settings(), "--out", "run")
+    *notes, error = told.err.splitlines()
+    assert (told.code, told.out) == (2, "")
+    assert all(note.startswith("note: ") for note in notes)
+    assert error.startswith(f"error: {line}")
+    assert not Path("run").exists()
+
+
+def test_texts_in_any_script_just_work(shell, mails):
+    table = mails(40).replace("pills", "شراء 💊").replace("meeting", "פגישה").replace("spam", "ספאם 😡")
+    assert shell.classify(table).code == 0
+    rows = shell.does("predict", "run", "mails.csv").rows
+    assert {row["predicted"] for row in rows} <= {"ham", "ספאם 😡"}
+    assert "ספאם 😡" in Path("run/report.html").read_text()
+
+
+def test_a_label_never_seen_is_named_at_evaluation(shell, classified, mails):
+    shell.write(mails(10, changed={5: "about,scam"}), "new.csv")
+    assert shell.refuses("evaluate", "run", "new.csv") == (
+        "new.csv line 5: column 'label' holds 'scam', which training did not see; did you mean 'spam'? "
+        "Mend the label, remove the row, or train with it"
+    )
+
+
+def test_a_line_of_100_megabytes_is_refused_wherever_it_stands(shell, classified, mails):
+    start = time.perf_counter()
+    huge = b"x" * 100_000_000
+    (shell.folder / "huge.txt").write_bytes(b"a\n" + huge)
+    (shell.folder / "huge.csv").write_bytes(mails(4).encode() + huge + b",ham\n")
+    said = shell("predict", "run", "huge.txt")
+    assert said.code == 2
+    assert said.err == "error: huge.txt line 2: longer than 10,000,000 characters; break it into lines, one text each\n"
+    line = "huge.csv line 6: column 'text' is longer than 10,000,000 characters. Break it into texts"
+    assert shell.refuses("predict", "run", "huge.csv") == line
+    assert shell.refuses("evaluate", "run", "huge.csv") == line
+    with (shell.folder / "huge.txt").open("rb") as file:
+        told = subprocess.run([*SHELL, "predict", "run"], stdin=file, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stdout.strip() in ("ham", "spam")  # of the line before it
+    assert told.stderr == "error: standard input line 2 has more than 10,000,000 bytes; break it into texts\n"
+    assert time.perf_counter() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"about\ncaf\xe9\n", "standard input line 2: the byte 0xe9 at byte 3 of the line is no UTF-8; convert it"),
+        (b"about\na\0b\n", "standard input line 2 holds a NUL character, which no text has; remove it"),
+    ],
+    ids=["not UTF-8", "NUL"],
+)
+def test_a_fault_in_a_pipe_is_named_after_what_came_before_is_answered(shell, classified, piped, content, line):
+    piped(content)
+    said = shell("predict", "run")
+    assert said.code == 2
+    assert said.out.strip() in ("ham", "spam")
+    assert said.err.startswith(f"error: {line}")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--tokenizer", "wrd"), "tokenizer is 'wrd'; did you mean 'word' or 'subword'?"),
+        (("--pooling", "sum"), "pooling is 'sum'"),
+        (("--dropout", "1.5"), "dropout is 1.5"),
+        (("--cell", "lstmm"), "cell"),
+        (("--epochs", "0"), "epochs is 0.0; it is a number above 0, such as 6"),
+        (("--members", "0"), "members is 0; it is a whole number, 1 or more"),
+        (("--held-back", "0"), "held_back is 0.0, which leaves nothing to measure on; pass a test file"),
+        (("--held-back", "1.5"), "the share held back is 1.5; it lies between 0 and 1, such as 0.1"),
+        (("--vectors", "none.txt"), "NONE.txt"),
+        (("--valid", "none.csv"), "NONE.csv"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_wrong_options_are_named_before_a_run_is_made(shell, mails, options, line):
+    shell.write(mails(40), "mails.csv")
+    told = shell.refuses("fit", "classify", "mails.csv", *_settings(), "--out", "run", *options)
+    assert told.startswith(line.replace("NONE", f"{shell.folder}/none"))
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("predict", "run", "t.txt", "--out", "x.csv"), "--out takes tables; of lines and explanations, redirect"),
+        (("predict", "run", "t.txt", "--level", "90"), "--level is for forecasts; this run is a TextClassifier's"),
+        (("evaluate", "run", "t.txt", "--start", "1"), "--start is for forecasts; this run is a TextClassifier's"),
+        (("predict", "run", "none.txt"), "none.txt does not exist"),
+    ],
+    ids=lambda value: " ".join(value[0::3]) if isinstance(value, tuple) else "",
+)
+def test_what_is_not_for_texts_is_refused(shell, classified, arguments, line):
+    shell.write("a\n", "t.txt")
+    assert shell.refuses(*arguments).startswith(line)
+
+
+def _settings():
+    return ("--hidden-size", "6", "--embedding-size", "6", "--steps", "30", "--batch-size", "8")

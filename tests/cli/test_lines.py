@@ -1,0 +1,86 @@
+"""Standard input line by line: what is there is given at once, in order, and faults are named after it."""
+
+import io
+
+import pytest
+
+from recurra.cli import lines
+from recurra.cli.lines import read_standard_input
+from recurra.errors import DataError
+
+
+class Dripping(io.RawIOBase):
+    """A pipe that gives these pieces one at a time."""
+
+    def __init__(self, *pieces):
+        self.pieces = list(pieces)
+
+    def read1(self, _size):
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The lists that standard input of these pieces gives."""
+
+    class Input:
+        pass
+
+    def read(*pieces):
+        source = Input()
+        source.buffer = Dripping(*pieces)
+        monkeypatch.setattr("sys.stdin", source)
+        return read_standard_input()
+
+    return read
+
+
+def test_what_is_there_is_given_at_once(reads):
+    assert list(reads(b"a\nb\n", b"c", b"d\ne\n", b"f")) == [["a", "b"], ["cd", "e"], ["f"]]
+
+
+def test_the_next_piece_is_read_only_when_asked_for(reads):
+    found = reads(b"a\n", b"b\n")
+    assert next(found) == ["a"]
+    assert next(found) == ["b"]
+    assert list(found) == []
+
+
+def test_empty_lines_and_breaks_of_windows_are_kept_apart(reads):
+    assert list(reads(b"a\r\n\r\n\nb\rc\n")) == [["a", "", "", "b\rc"]]
+    assert list(reads(b"")) == []
+    assert list(reads(b"\n")) == [[""]]
+
+
+def test_characters_on_the_edge_of_two_pieces_and_a_byte_order_mark_are_read(reads):
+    text = "\ufeffשלום 🎉\n".encode()
+    for cut in range(1, len(text)):
+        assert list(reads(text[:cut], text[cut:])) == [["שלום 🎉"]]
+
+
+def test_many_lines_come_in_lists_of_a_thousand(reads):
+    found = list(reads(b"x\n" * 2500))
+    assert [len(some) for some in found] == [1024, 1024, 452]
+
+
+@pytest.mark.parametrize(
+    ("piece", "message"),
+    [
+        (b"caf\xe9", "standard input line 2: the byte 0xe9 at byte 3 of the line is no UTF-8; convert it"),
+        (b"a\0b", "standard input line 2 holds a NUL character, which no text has; remove it"),
+    ],
+)
+def test_a_fault_comes_after_the_lines_before_it(reads, piece, message):
+    found = reads(b"good\n" + piece + b"\nmore\n")
+    assert next(found) == ["good"]
+    with pytest.raises(DataError, match=message):
+        next(found)
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(reads, monkeypatch):
+    monkeypatch.setattr(lines, "LONGEST", 100)
+    source = [b"a\n", *[b"x" * 40] * 50]
+    found = reads(*source)
+    assert next(found) == ["a"]
+    with pytest.raises(DataError, match=r"standard input line 2 has more than 100 bytes; break it into texts"):
+        next(found)

@@ -1,0 +1,149 @@
+"""`recurra fit translate` and what follows it: pairs in tables and beside each other, a pipe, and what is refused."""
+
+import io
+import json
+import shutil
+import sys
+
+import polars as pl
+import pytest
+
+WORDS = {"ein": "a", "Hund": "dog", "Mann": "man", "Kind": "child", "rennt": "runs", "lacht": "laughs"}
+SOURCES = [f"ein {who} {does}" for who in ("Hund", "Mann", "Kind") for does in ("rennt", "lacht")] * 5
+TARGETS = [" ".join(WORDS[word] for word in source.split()) for source in SOURCES]
+PAIRS = "".join(f"{source}\t{target}\n" for source, target in zip(SOURCES, TARGETS, strict=True))
+OPTIONS = (
+    *("--steps", 150, "--batch-size", 8, "--learning-rate", 0.04, "--hidden-size", 16, "--embedding-size", 8),
+    *("--dropout", 0.1, "--tokenizer", "word", "--min-count", 1, "--out", "run"),
+)
+FEW = (*OPTIONS, "--steps", 2)
+
+
+def lines(texts):
+    return "".join(f"{text}\n" for text in texts)
+
+
+@pytest.fixture(scope="module")
+def _trained(tmp_path_factory):
+    """A run on TSV without a header, in the folder `run`."""
+    from recurra.cli.main import main
+
+    folder = tmp_path_factory.mktemp("translated")
+    (folder / "pairs.tsv").write_text(PAIRS)
+    options = [str(folder / "run") if option == "run" else str(option) for option in OPTIONS]
+    assert main(["fit", "translate", str(folder / "pairs.tsv"), *options, "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(_trained, shell):
+    """The shell in a folder with that run."""
+    shutil.copytree(_trained / "run", shell.folder / "run")
+    shutil.copy(_trained / "pairs.tsv", shell.folder)
+    return shell
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Types lines into the command."""
+
+    def type_lines(text):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    return type_lines
+
+
+def test_a_run_records_its_measures_and_examples(trained):
+    scores = json.loads((trained.folder / "run/scores.json").read_text())
+    assert scores["scores"]["LSTM"]["exact"] == 1.0
+    assert list(scores["scores"]) == ["LSTM", "NearestSource", "CopySource"]
+    assert scores["details"]["chrf_signature"].startswith("nrefs:1|case:mixed")
+    examples = json.loads((trained.folder / "run/examples.json").read_text())
+    assert len(examples["alignments"]) == 3
+    summary = json.loads((trained.folder / "run/summary.json").read_text())
+    assert summary["tokens_per_second"] > 0
+    assert summary["valid"]["bleu"] is None  # sentences of three words
+    assert summary["valid"]["chrf"] > 90
+    assert "the whole target in one call" in summary["explain"]
+
+
+def test_a_pipe_is_translated_line_by_line_in_order(trained, typed):
+    typed("ein Hund rennt\n\nein Kind lacht\n")
+    assert trained.does("predict", "run").out == "a dog runs\n\na child laughs\n"
+    typed("ein Mann rennt\n")
+    found = json.loads(trained.does("predict", "run", "--json").out)
+    assert found["translation"] == "a man runs"
+    assert -1 < found["score"] < 0
+
+
+def test_a_text_file_is_translated_and_a_table_of_pairs_is_measured(trained):
+    trained.write("ein Hund rennt\n", "new.txt")
+    assert trained.does("predict", "run", "new.txt").out == "a dog runs\n"
+    assert "LSTM" in trained.does("evaluate", "run", "pairs.tsv").out
+    found = trained.does("evaluate", "run", "pairs.tsv", "--json").json
+    assert found["scores"]["LSTM"]["exact"] == 1.0
+
+
+def test_the_first_line_of_a_table_without_a_header_is_not_lost(trained):
+    said = trained.refuses("predict", "run", "pairs.tsv")
+    assert said.startswith("pairs.tsv: training had lines without a header")
+
+
+def test_columns_by_name_and_a_table_back(shell):
+    frame = pl.DataFrame({"n": range(30), "en": TARGETS, "de": SOURCES})
+    frame.write_parquet("pairs.parquet")
+    shell.does("fit", "translate", "pairs.parquet", "--source", "de", "--target", "en", *FEW)
+    frame.select("de").write_csv("new.csv")
+    rows = shell.does("predict", "run", "new.csv").rows
+    assert list(rows[0]) == ["de", "predicted"]
+    assert len(rows) == 30
+
+
+def test_columns_by_number_of_lines_without_a_header(shell):
+    shell.write("".join(f"{row}\t{t}\t{s}\n" for row, (s, t) in enumerate(zip(SOURCES, TARGETS, strict=True))), "p.tsv")
+    shell.does("fit", "translate", "p.tsv", "--source", 3, "--target", 2, *FEW)
+    assert json.loads((shell.folder / "run/config.json").read_text())["parameters"]["source"] == 3
+
+
+def test_two_files_side_by_side(shell):
+    for part in ("train", "test"):
+        shell.write(lines(SOURCES), f"{part}.de")
+        shell.write(lines(TARGETS), f"{part}.en")
+    both = ("--test", "test.de", "--test-target-file", "test.en")
+    shell.does("fit", "translate", "train.de", "--target-file", "train.en", *both, *FEW)
+    scores = json.loads((shell.folder / "run/scores.json").read_text())
+    assert scores["measured_on"] == "30 pairs of test.de"
+    shell.write(lines(TARGETS[:-1]), "train.en")
+    (shell.folder / "run/summary.json").unlink()  # as if it had been stopped
+    assert "train.de has 30 lines and train.en 29" in shell.refuses("resume", "run")
+    shell.write(lines(TARGETS[::-1]), "train.en")
+    assert "train.en has changed since the run began" in shell.refuses("resume", "run")
+
+
+def test_files_of_targets_that_are_missing_are_asked_for(shell):
+    shell.write(lines(SOURCES), "train.de")
+    shell.write(lines(TARGETS), "train.en")
+    call = ("fit", "translate", "train.de", "--target-file", "train.en", *FEW)
+    assert shell.refuses(*call, "--test", "train.de").startswith("--target-file was passed and no --test-target-file")
+    said = shell.refuses(*call, "--valid-target-file", "train.en")
+    assert said == "--valid-target-file is train.en and --valid is missing; pass the sources, too"
+    assert "two files have no columns, omit them" in shell.refuses(*call, "--source", "de", "--target", "en")
+    assert not (shell.folder / "run").exists()
+
+
+def test_a_missing_column_is_named_with_its_neighbours(shell):
+    shell.write("de,en\nein,a\nzwei,two\n", "pairs.csv")
+    said = shell.refuses("fit", "translate", "pairs.csv", "--source", "dee", "--target", "en", *FEW)
+    assert said == "pairs.csv has no column 'dee' for the source; did you mean 'de'? Choose one with --source"
+    assert "one at least is needed" in shell.refuses("fit", "translate", shell.write("a\t\n", "x.tsv"), *FEW)
+    assert "cannot be held back" in shell.refuses("fit", "translate", shell.write("a\tb\n", "x.tsv"), *FEW)
+
+
+def test_a_blank_side_is_left_out_and_counted(shell):
+    said = shell.does("fit", "translate", shell.write(PAIRS + "x\t\n", "p.tsv"), *FEW)
+    assert said.notes[0] == "p.tsv line 31: source or target is empty. Left out, since they teach nothing"
+
+
+def test_no_attention_by_name(shell):
+    shell.does("fit", "translate", shell.write(PAIRS, "p.tsv"), "--attention", "none", *FEW)
+    assert "attention is None" in shell.refuses("predict", "run", shell.write("ein Hund\n", "x.txt"), "--explain")

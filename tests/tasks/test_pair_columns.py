@@ -1,0 +1,56 @@
+"""Which columns of a table are sources and targets."""
+
+import polars as pl
+import pytest
+
+from recurra.data.files import Table
+from recurra.data.pairs import Pairs
+from recurra.errors import ArgumentError, DataError
+from recurra.tasks.pair_columns import pairs_of_table, source_column, source_texts, take_pairs
+
+FRAME = pl.DataFrame({"de": ["ein Hund", "zwei"], "en": ["a dog", "two"]})
+
+
+def message(function, *arguments, kind=DataError):
+    with pytest.raises(kind) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_only_two_columns_or_those_named():
+    assert pairs_of_table(Table(FRAME), None, None).targets == ["a dog", "two"]
+    assert pairs_of_table(Table(FRAME.with_columns(n=1)), "en", "de").sources == ["a dog", "two"]
+
+
+def test_what_is_missing_is_named():
+    assert "frame has 1 columns, de" in message(pairs_of_table, Table(FRAME.select("de")), None, None)
+    assert "no column 'fr' for the target" in message(pairs_of_table, Table(FRAME), "de", "fr")
+    said = message(pairs_of_table, Table(pl.DataFrame({"a": ["x", "y", "z"], "b": ["x", " ", None]})), None, None)
+    assert said == "frame row 1: column 'b' is empty, 2 in all; remove these rows, for they teach nothing"
+    assert "columns of a table have names" in message(pairs_of_table, Table(FRAME), 1, 2, kind=ArgumentError)
+
+
+def test_sources_of_a_table_without_targets():
+    table = Table(pl.DataFrame({"n": [1, 2], "de": ["ein", None]}))
+    assert source_texts(table, "de") == ["ein", ""]
+    assert "no column 'en' for the source" in message(source_texts, table, "en")
+
+
+def test_the_first_line_of_a_file_is_not_lost_as_a_header():
+    table = Table(FRAME, "new.tsv", text=True)
+    assert message(source_texts, table, None).startswith("new.tsv: training had lines without a header")
+    assert source_texts(Table(FRAME), None) == ["ein Hund", "zwei"]
+
+
+def test_where_sources_came_from():
+    assert source_column(Pairs(["a"], ["b"], "x.tsv", [0]), None) is None
+    pairs = pairs_of_table(Table(FRAME), None, None)
+    assert source_column(pairs, None) == "de"
+    assert source_column(pairs, "en") == "en"
+
+
+def test_pairs_keep_their_places():
+    pairs = take_pairs(Pairs(["a", "b", "c"], ["x", "y", "z"], "p.tsv", [0, 2, 3]), [2, 0])
+    assert (pairs.sources, pairs.targets) == (["c", "a"], ["z", "x"])
+    assert pairs.at(0) == "p.tsv line 4"
