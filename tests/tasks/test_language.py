@@ -31,7 +31,7 @@ TINY = {
     "valid": 0.1,
     "input_dropout": 0.0,
     "output_dropout": 0.0,
-    "training": {"steps": 30, "batch_size": 4, "learning_rate": 0.02, "validate_every": 10},
+    "training": {"steps": 60, "batch_size": 4, "learning_rate": 0.02, "validate_every": 10},
 }
 
 
