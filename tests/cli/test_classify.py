@@ -32,7 +32,7 @@ def piped(monkeypatch):
 def test_a_run_is_measured_beside_baselines_and_reported(shell, mails):
     said = shell.classify(mails(40))
     assert said.code == 0
-    assert said.out.splitlines()[0].strip() == "measured on 4 texts of mails.csv, held back"
+    assert said.out.splitlines()[0].strip() == "measured on 4 texts of a part of mails.csv held back"
     assert all(name in said.out for name in ("LSTM", "NaiveBayes", "MajorityClass", "calibration error"))
     assert said.out.splitlines()[-1].endswith("Next: recurra predict run")
     names = {path.name for path in (shell.folder / "run").iterdir()}
@@ -186,8 +186,9 @@ def test_a_killed_run_is_resumed(shell, mails):
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
     assert shell.refuses("report", "run") == "run is not finished (no summary.json); `recurra resume run` goes on"
-    assert shell.refuses("predict", "run", "mails.csv").startswith("run/model holds no saved classify")
-    assert shell.does("resume", "run", "--quiet").out.strip().startswith("measured on 4 texts of mails.csv, held back")
+    assert shell.refuses("predict", "run", "mails.csv").startswith("run/model holds no saved classify model")
+    said = shell.does("resume", "run", "--quiet").out.strip()
+    assert said.startswith("measured on 4 texts of a part of mails.csv held back")
     assert shell.does("resume", "run").out.startswith("this run is complete")
 
 

@@ -26,7 +26,7 @@ def trained(shell):
 def test_a_text_becomes_a_measured_model_and_a_report(shell, trained):
     found = trained.json["scores"]
     assert list(found["scores"]) == ["LSTM", "KneserNey", "Unigram"]
-    assert found["measured_on"] == "cats.txt, held back"
+    assert found["measured_on"] == "a part of cats.txt held back"
     assert found["details"]["characters"] == round(0.05 * len(TEXT))
     assert (shell.folder / "run" / "report.html").is_file()
 

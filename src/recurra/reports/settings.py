@@ -59,7 +59,7 @@ def source_facts(record: Recorded) -> list[str]:
     for key, unit in (
         ("series", "series"),
         ("steps_total", "steps"),
-        ("rows", "rows to learn from"),
+        ("rows", f"{record.summary.get('unit', 'rows')} to learn from"),
         ("rows_measured", "measured"),
     ):
         if record.summary.get(key) is not None:

@@ -18,6 +18,7 @@ class ClassifyJob(TextJob):
     """Texts of a table, each with its label."""
 
     task: ClassVar[str] = "classify"
+    unit: ClassVar[str] = "texts"
     kind: ClassVar[type[Any]] = TextClassifier
 
     def read_rows(self, task: Any, source: Source) -> Labelled:

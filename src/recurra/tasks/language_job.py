@@ -22,6 +22,7 @@ class LanguageJob(TextJob):
     """
 
     task: ClassVar[str] = "language"
+    unit: ClassVar[str] = "characters"
     kind: ClassVar[type[Any]] = LanguageModel
     more: tuple[Source, ...] = ()
 

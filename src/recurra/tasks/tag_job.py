@@ -19,6 +19,7 @@ class TagJob(TextJob):
     """Sentences of a file, each token with its tag."""
 
     task: ClassVar[str] = "tag"
+    unit: ClassVar[str] = "sentences"
     kind: ClassVar[type[Any]] = SequenceTagger
 
     def read_rows(self, task: Any, source: Source) -> Tagged:

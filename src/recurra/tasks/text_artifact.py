@@ -55,7 +55,7 @@ def save_text_task(
         "model.safetensors": pack_tensors(tensors),
         **{f"{name}.json": tokenizer.to_json().encode() for name, tokenizer in tokenizers.items()},
     }
-    write_folder(path, members, kind=task.task, overwrite=overwrite)
+    write_folder(path, members, kind=f"{task.task} model", overwrite=overwrite)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def load_text_task(
     """
     task: str = kind.task  # type: ignore[attr-defined]
     members = read_folder(
-        path, ("config.json", "model.safetensors", *[f"{name}.json" for name in tokenizers]), kind=task
+        path, ("config.json", "model.safetensors", *[f"{name}.json" for name in tokenizers]), kind=f"{task} model"
     )
     config = unpack_json(members["config.json"])
     try:

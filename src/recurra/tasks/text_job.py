@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from recurra.atomic import writing
 from recurra.errors import ArgumentError
@@ -39,6 +39,8 @@ class TextJob(Job):
     held_back: that share.
     """
 
+    unit: ClassVar[str]
+    """What the rows are, in words."""
     source: Source
     parameters: Mapping[str, Any]
     valid: Source | None = None
@@ -98,7 +100,7 @@ class TextJob(Job):
         with writing(run.path):
             task.save(run.path / "model", overwrite=True)
         with self._timed("evaluate"):
-            name = self.test.name if self.test else f"{self.source.name}, held back"
+            name = self.test.name if self.test else f"a part of {self.source.name} held back"
             self._write_comparison(run, task.compare(data.test, data.train, measured_on=name))
             if hasattr(task, "examples"):
                 self._write(run, "examples.json", pack_json(task.examples(data.test)))
@@ -110,4 +112,5 @@ class TextJob(Job):
             self._write(run, "predictions.csv", csv_bytes(result.predictions))
 
     def _summary(self, fitted: Any, data: TextData) -> dict[str, Any]:
-        return {"model": fitted.name, "rows": len(data.train), "rows_measured": len(data.test), **fitted.summary()}
+        counts = {"unit": self.unit, "rows": len(data.train), "rows_measured": len(data.test)}
+        return {"model": fitted.name, **counts, **fitted.summary()}

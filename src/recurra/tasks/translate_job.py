@@ -23,6 +23,7 @@ class TranslateJob(TextJob):
     """
 
     task: ClassVar[str] = "translate"
+    unit: ClassVar[str] = "pairs"
     kind: ClassVar[type[Any]] = Translator
     target_file: Source | None = None
     valid_target_file: Source | None = None
