@@ -30,7 +30,13 @@ from recurra.training.recorder import Recorder
 SEED = 0
 SETS: dict[str, dict[str, Any]] = {
     "imdb": {"training": {"seed": SEED}},
-    "trec": {"tokenizer": "whitespace", "training": {"seed": SEED}},
+    "trec": {
+        "tokenizer": "whitespace",
+        "embedding_size": 300,
+        "epochs": 12,
+        "members": 3,
+        "training": {"seed": SEED},
+    },
     "surnames": {
         "tokenizer": "character",
         "text": "name",
@@ -54,13 +60,10 @@ CANDIDATES: dict[str, dict[str, dict[str, Any]]] = {
         "64 units": {"hidden_size": 64},
     },
     "trec": {
-        "the defaults": {},
-        "gru": {"cell": "gru"},
-        "rare words too": {"min_count": 1},
-        "12 epochs, dropout 0.5": {"epochs": 12, "dropout": 0.5},
-        "three members": {"members": 3},
-        "256 units": {"hidden_size": 256},
-        "subwords": {"tokenizer": "subword", "vocabulary_size": 2000},
+        "the defaults": {"embedding_size": 128, "epochs": 6, "members": 1},
+        "three members": {"embedding_size": 128, "epochs": 6},
+        "gru, three members": {"cell": "gru", "embedding_size": 128, "epochs": 6},
+        "300 features, 12 epochs, three members": {},
     },
     "surnames": {
         "the defaults": {},
