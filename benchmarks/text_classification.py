@@ -11,18 +11,15 @@ network on torch.nn's layer, in turn, in this process.
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from typing import Any
 
 import polars as pl
 import torch
+from packed_peer import Peer, compare
 from shared import data, keep, peak_memory_mb
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.data.batching import LengthBatches, padded
-from recurra.models import Seq2Vec
 from recurra.tasks.classification import TextClassifier
 from recurra.training.loop import StepRecord
 from recurra.training.recorder import Recorder
@@ -155,24 +152,6 @@ def choose(name: str) -> None:
         )
 
 
-class Peer(nn.Module):
-    """torch.nn's layer where ours stands: packed rows, both directions."""
-
-    bidirectional = True
-
-    def __init__(self, input_size: int, hidden_size: int, *, dropout: float) -> None:
-        super().__init__()
-        self.input_size, self.output_size = input_size, 2 * hidden_size
-        self.drop = nn.Dropout(dropout)
-        self.layer = nn.LSTM(input_size, hidden_size, bidirectional=True)
-
-    def forward(self, x: Tensor, state: Any = None, *, lengths: Tensor) -> tuple[Tensor, Any]:
-        """(time, batch, feature) of rows of so many steps; those of none are read as one step."""
-        packed = pack_padded_sequence(self.drop(x), lengths.clamp(min=1), enforce_sorted=False)
-        y, state = self.layer(packed)
-        return pad_packed_sequence(y, total_length=len(x))[0], state
-
-
 def speed(rounds: int = 7, steps: int = 12) -> dict[str, Any]:
     """Tokens a second in training steps, ours over the peer's."""
     return {"goal": "1.5 times torch.nn's layer", "sets": {name: _speed(name, rounds, steps) for name in SETS}}
@@ -191,30 +170,7 @@ def _speed(name: str, rounds: int, steps: int) -> dict[str, Any]:
     for step in range(steps):
         rows = batches.at(step).tolist()
         ready.append((*padded([codes[row] for row in rows]), target[rows]))
-    tokens = sum(int(lengths.sum()) for _, lengths, _ in ready)
-    seconds: dict[str, list[float]] = {"recurra": [], "torch.nn": []}
-    for _ in range(rounds + 1):
-        for said, network in (("recurra", ours), ("torch.nn", theirs)):
-            seconds[said].append(_train(network, ready))
-    medians = {said: statistics.median(each[1:]) for said, each in seconds.items()}  # the first is to warm up
-    return {
-        "tokens_per_second": {said: round(tokens / each) for said, each in medians.items()},
-        "ratio": round(medians["torch.nn"] / medians["recurra"], 2),
-        "tokens_a_round": tokens,
-        "rounds": rounds,
-    }
-
-
-def _train(network: Seq2Vec, ready: list[tuple[Tensor, Tensor, Tensor]]) -> float:
-    """Seconds of a round of steps, forward, backward and AdamW."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    network.train()
-    begin = time.perf_counter()
-    for x, lengths, target in ready:
-        optimizer.zero_grad(set_to_none=True)
-        network.loss(x, target, lengths=lengths).backward()
-        optimizer.step()
-    return time.perf_counter() - begin
+    return compare(ours, theirs, ready, rounds=rounds)
 
 
 if __name__ == "__main__":

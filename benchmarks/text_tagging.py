@@ -10,18 +10,15 @@ The speed is that of training steps beside the same network on torch.nn's layers
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from typing import Any
 
 import torch
+from packed_peer import Peer, compare
 from shared import data, keep, peak_memory_mb
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.data.batching import LengthBatches, padded
 from recurra.data.tagged import Tagged
-from recurra.models import Seq2Seq
 from recurra.tasks.tagging import SequenceTagger
 from recurra.training.loop import StepRecord
 from recurra.training.recorder import Recorder
@@ -117,24 +114,6 @@ def choose(part: str) -> None:
         print(f"{name}: {row} in {seconds:.0f} s", flush=True)
 
 
-class Peer(nn.Module):
-    """torch.nn's layer where ours stands: packed rows, both directions."""
-
-    bidirectional = True
-
-    def __init__(self, input_size: int, hidden_size: int, *, dropout: float) -> None:
-        super().__init__()
-        self.input_size, self.output_size = input_size, 2 * hidden_size
-        self.drop = nn.Dropout(dropout)
-        self.layer = nn.LSTM(input_size, hidden_size, bidirectional=True)
-
-    def forward(self, x: Tensor, state: Any = None, *, lengths: Tensor) -> tuple[Tensor, Any]:
-        """(time, batch, feature) of rows of so many steps; those of none are read as one step."""
-        packed = pack_padded_sequence(self.drop(x), lengths.clamp(min=1), enforce_sorted=False)
-        y, state = self.layer(packed)
-        return pad_packed_sequence(y, total_length=len(x))[0], state
-
-
 def speed(rounds: int = 9, steps: int = 12) -> dict[str, Any]:
     """Tokens a second in training steps of both heads, ours over the peer's."""
     return {
@@ -163,34 +142,11 @@ def _speed(folder: str, parameters: dict[str, Any], rounds: int, steps: int) -> 
         rows = batches.at(step)
         target, _ = padded([coded.tags[row] for row in rows])
         ready.append((*coded.sentences.batch(rows), target))
-    tokens = sum(int(lengths.sum()) for _, lengths, _ in ready)
-    seconds: dict[str, list[float]] = {"recurra": [], "torch.nn": []}
-    for _ in range(rounds + 1):
-        for name, network in (("recurra", ours), ("torch.nn", theirs)):
-            seconds[name].append(_train(network, ready))
-    medians = {name: statistics.median(each[1:]) for name, each in seconds.items()}  # the first is to warm up
-    return {
-        "tokens_per_second": {name: round(tokens / each) for name, each in medians.items()},
-        "ratio": round(medians["torch.nn"] / medians["recurra"], 2),
-        "tokens_a_round": tokens,
-        "rounds": rounds,
-    }
+    return compare(ours, theirs, ready, rounds=rounds)
 
 
 def _sizes(tagger: SequenceTagger) -> tuple[int, int, int]:
     return tagger.vocabulary_.known, len(tagger.vocabulary_.letters), len(tagger.tags_.names)
-
-
-def _train(network: Seq2Seq, ready: list[tuple[Tensor, Tensor, Tensor]]) -> float:
-    """Seconds of a round of steps, forward, backward and AdamW."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    network.train()
-    begin = time.perf_counter()
-    for x, lengths, target in ready:
-        optimizer.zero_grad(set_to_none=True)
-        network.loss(x, target, lengths=lengths).backward()
-        optimizer.step()
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

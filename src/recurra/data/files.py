@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -98,12 +99,10 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["json", "parquet", "text"]:
     suffix = Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
     if suffix in (".parquet", ".pq"):
         return "parquet"
-    try:
-        with path.open("rb") as file:
-            if file.read(4) == b"PAR1":
-                return "parquet"
-    except OSError:
-        pass  # whoever reads the file says so
+    # What cannot be opened is for whoever reads the file to say, with the remedy.
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            return "parquet"
     return "json" if suffix in (".jsonl", ".ndjson", ".json") else "text"
 
 
