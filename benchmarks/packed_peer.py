@@ -6,9 +6,11 @@ import statistics
 import time
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from recurra.training.optimizer import make_optimizer
+from recurra.training.settings import TrainingSettings
 
 Batches = list[tuple[Tensor, Tensor, Tensor]]
 
@@ -49,7 +51,7 @@ def compare(ours: Any, theirs: Any, batches: Batches, *, rounds: int) -> dict[st
 
 def _train(network: Any, batches: Batches) -> float:
     """Seconds of a round of steps, forward, backward and AdamW."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    optimizer = make_optimizer(network.parameters(), TrainingSettings(learning_rate=1e-4))
     network.train()
     begin = time.perf_counter()
     for x, lengths, target in batches:

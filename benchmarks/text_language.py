@@ -34,7 +34,9 @@ from recurra.models import Seq2Seq
 from recurra.tasks.language import LanguageModel
 from recurra.training.language import _Regularised
 from recurra.training.loop import StepRecord
+from recurra.training.optimizer import make_optimizer
 from recurra.training.recorder import Recorder
+from recurra.training.settings import TrainingSettings
 from recurra.training.truncated import TruncatedLoss
 
 SEED = 0
@@ -233,7 +235,7 @@ def _train(model: LanguageModel, network: Seq2Seq, stream: SequenceStream, steps
         lambda y, target: head.loss(head(y[:, :-1]), target) + y[:, -1].mean(),
         k1=model.chunk,
     )
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    optimizer = make_optimizer(network.parameters(), TrainingSettings(learning_rate=1e-4))
     network.train()
     begin = time.perf_counter()
     for step in range(steps):

@@ -26,7 +26,9 @@ from recurra.data.batching import LengthBatches
 from recurra.models import EncoderDecoder
 from recurra.tasks.translation import Translator
 from recurra.training.loop import StepRecord
+from recurra.training.optimizer import make_optimizer
 from recurra.training.recorder import Recorder
+from recurra.training.settings import TrainingSettings
 from recurra.training.translator import CodedPairs
 
 SEED = 0
@@ -37,7 +39,7 @@ CONFIG: dict[str, Any] = {
     "embedding_size": 256,
     "vocabulary_size": 6000,
     "dropout": 0.4,
-    "epochs": 18,
+    "epochs": 15,
     "training": {"seed": SEED, "batch_size": 64, "learning_rate": 1.5e-3},
 }
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -189,8 +191,7 @@ class Peer(nn.Module):
         weights = scores.masked_fill(absent.unsqueeze(1), -torch.inf).softmax(-1)
         attended = self.drop(torch.tanh(self.combine(torch.cat([torch.bmm(weights, memory), h], -1))))
         there = torch.arange(len(target) - 1) < (target_lengths - 1)[:, None]
-        size = self.vectors.embedding_dim
-        raw = F.linear(self.projection(attended[there]) * size**-0.5, self.vectors.weight, self.bias)
+        raw = F.linear(self.projection(attended[there]), self.vectors.weight, self.bias)
         return F.cross_entropy(raw, target[1:].T[there], label_smoothing=self.smoothing)
 
 
@@ -238,7 +239,7 @@ def batches(pairs: CodedPairs, batch_size: int, steps: int) -> tuple[list[tuple[
 
 def _train(network: Any, ready: list[tuple[Tensor, ...]]) -> float:
     """Seconds of a round of steps, forward, backward and AdamW."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    optimizer = make_optimizer(network.parameters(), TrainingSettings(learning_rate=1e-4))
     network.train()
     begin = time.perf_counter()
     for source, source_lengths, target, target_lengths in ready:

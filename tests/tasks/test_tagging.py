@@ -23,7 +23,7 @@ TINY = {
     "characters": "gru",
     "dropout": 0.1,
 }
-TRAINING = {"steps": 60, "batch_size": 8, "learning_rate": 4e-2, "validate_every": 20}
+TRAINING = {"steps": 200, "batch_size": 8, "learning_rate": 2e-2, "validate_every": 20}
 NAMES, PLACES = ("Ann", "Bo", "Cem", "Dora"), ("Rome", "Oslo", "Lima")
 
 

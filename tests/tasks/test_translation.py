@@ -17,7 +17,7 @@ from recurra.errors import ArgumentError, ArtifactError, DataError, Notice
 from recurra.tasks.translation import Translator
 
 TINY = {"hidden_size": 16, "embedding_size": 8, "dropout": 0.1, "tokenizer": "word", "min_count": 1}
-TRAINING = {"steps": 150, "batch_size": 8, "learning_rate": 4e-2, "validate_every": 50}
+TRAINING = {"steps": 200, "batch_size": 8, "learning_rate": 3e-2, "validate_every": 50}
 WORDS = {"ein": "a", "Hund": "dog", "Mann": "man", "Kind": "child", "rennt": "runs", "lacht": "laughs"}
 MONTHS = [
     "January",

@@ -13,6 +13,7 @@ from recurra.layers.arguments import check_count, check_flag, check_probability,
 from recurra.layers.causal import CausalConvolution, padding_of
 from recurra.layers.forms import Sequences, read_sequences
 from recurra.layers.linear import draw_linear, empty_linear
+from recurra.layers.noise import drop
 from recurra.layers.pasts import Past, last_inputs, read_past
 from recurra.layers.shapes import check_sequence, check_step
 
@@ -176,7 +177,7 @@ class DenseWindow(nn.Module):
         return y
 
     def _drop(self, z: Tensor) -> Tensor:
-        return F.dropout(z, self.dropout, self.training)
+        return drop(z, self.dropout, self.training)
 
     def _others(self) -> list[nn.Linear]:
         return [layer for layer in self.others if isinstance(layer, nn.Linear)]

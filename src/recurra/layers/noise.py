@@ -1,4 +1,5 @@
-"""What dropout draws for a whole sequence: the same at each of its steps (Gal & Ghahramani 2016)."""
+"""What dropout draws: for each number anew, or for a whole sequence the same at each of its steps (Gal & Ghahramani
+2016)."""
 
 from __future__ import annotations
 
@@ -7,12 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from recurra.errors import ArgumentError
 
-__all__ = ["Noise", "check_noise", "draw_kept", "draw_mask"]
+__all__ = ["Dropout", "Noise", "check_noise", "draw_kept", "draw_mask", "drop"]
 
 
 class Noise(NamedTuple):
@@ -47,7 +47,25 @@ def check_noise(noise: object, shapes: Sequence[Sequence[tuple[int, ...]]], batc
 
 def draw_mask(probability: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
     """Factors 0 with the probability, else 1 / (1 - probability); None for probability 0."""
-    return F.dropout(like.new_ones(shape), probability) if probability else None
+    dropped = draw_kept(probability, shape, like)
+    if dropped is None:
+        return None
+    # By a product: masked_fill takes ten times as long.
+    return (~dropped).to(like.dtype) * (1 / (1 - probability) if probability < 1 else 0.0)
+
+
+def drop(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Each number of x on its own 0 with the probability, else divided by 1 - probability; x itself if not training."""
+    mask = draw_mask(probability, tuple(x.shape), x) if training else None
+    return x if mask is None else x * mask
+
+
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout`, drawn several times as fast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `drop`."""
+        return drop(x, self.p, self.training)
 
 
 def draw_kept(probability: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:

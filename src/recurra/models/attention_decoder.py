@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recurra.cells import State
 from recurra.errors import ArgumentError
@@ -17,6 +16,7 @@ from recurra.layers.attention import Attention
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import check_codes
 from recurra.layers.linear import draw_linear, empty_linear
+from recurra.layers.noise import drop
 from recurra.layers.sampling import draw_classes
 from recurra.models.memory import Decoded, DecoderState, Memory
 from recurra.models.parts import Form, answers_with_classes, read_features, read_raw_steps
@@ -173,7 +173,7 @@ class AttentionDecoder(nn.Module):
         form = Form(token.dim() > token.is_floating_point(), False)
         features = read_features("token", self.target, token)
         self._check_batch("token", len(token) if form.batched else 1, state, memory)
-        features = F.dropout(features if form.batched else features.unsqueeze(0), self.dropout, self.training)
+        features = drop(features if form.batched else features.unsqueeze(0), self.dropout, self.training)
         attended, alignment, recurrent = self._advance(features, state, memory, None, True)
         after = DecoderState(recurrent, attended if self.input_feeding else None, state.position + 1)
         raw = form.restore_row(self.head(attended))
@@ -206,7 +206,7 @@ class AttentionDecoder(nn.Module):
             self._check_tokens(name, inputs, form)
         features = form.time_first(read_features(name, self.target, inputs))
         self._check_batch(name, features.shape[1], begun, memory)
-        features = F.dropout(features, self.dropout, self.training)
+        features = drop(features, self.dropout, self.training)
         if self.why_stepwise is None:
             y, last = self.recurrent(features, begun.recurrent, lengths=lengths)
             attended, alignment = self._attend(y, memory, begun.position, need_alignment)
@@ -267,14 +267,14 @@ class AttentionDecoder(nn.Module):
                 y, memory.prepared, position=position, need_weights=need_alignment
             )
             y = torch.tanh(self.combine(torch.cat([context, y], -1)))
-        return F.dropout(y, self.dropout, self.training), alignment
+        return drop(y, self.dropout, self.training), alignment
 
     def _sometimes_sampled(self, x_t: Tensor, attended: Tensor) -> Tensor:
         """Features of the next step, in some rows those of a token drawn from the step before."""
         drawn = torch.rand(len(x_t), device=x_t.device) < self.scheduled_sampling
         with torch.no_grad():
             tokens = draw_classes(self.head(attended))
-        sampled = F.dropout(self.target(tokens), self.dropout, self.training)
+        sampled = drop(self.target(tokens), self.dropout, self.training)
         return torch.where(drawn.unsqueeze(1), sampled, x_t)
 
     def _check_tokens(self, name: str, inputs: Tensor, form: Form) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell, get_cell
 from recurra.layers import Recurrent
+from recurra.layers.noise import Dropout
 
 __all__ = ["Convolutional", "Dense", "RecurrentBody"]
 
@@ -35,7 +36,7 @@ class RecurrentBody(nn.Module):
             initializer="orthogonal",
             forget_bias=1.0 if get_cell(cell).forget_gate == "f" else None,
         )
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, steps: Tensor) -> Tensor:
         """(batch, steps, features) to (batch, hidden_size)."""
@@ -52,7 +53,7 @@ class Dense(nn.Module):
         widths = [input_size] + [hidden_size] * num_layers
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in itertools.pairwise(widths):
-            layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, steps: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ class Convolutional(nn.Module):
                 nn.ConstantPad1d((dilation, 0), 0.0),
                 nn.Conv1d(width, hidden_size, 2, dilation=dilation),
                 nn.ReLU(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
             ]
             width, seen = hidden_size, seen + dilation
         self.layers = nn.Sequential(*layers)

@@ -7,12 +7,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recurra.cells import Cell
 from recurra.layers import Recurrent
 from recurra.layers.arguments import check_count, check_dtype, check_flag, check_probability, check_seed
 from recurra.layers.attention import Attention
+from recurra.layers.noise import drop
 from recurra.models.attention_decoder import AttentionDecoder
 from recurra.models.bridge import Bridge
 from recurra.models.memory import Decoded, DecoderState, Memory
@@ -262,7 +262,7 @@ class EncoderDecoder(Writer):
         """What the decoder needs of a source, and the form that it has."""
         source, form, steps = read_raw_steps("source", source, source_lengths, batch_first=self.batch_first)
         features = form.time_first(read_features("source", self.source, source))
-        y, last = self.encoder(F.dropout(features, self.dropout, self.training), lengths=steps)  # time batch memory
+        y, last = self.encoder(drop(features, self.dropout, self.training), lengths=steps)  # time batch memory
         fed = y.new_zeros(y.shape[1], self.hidden_size) if self.decoder.input_feeding else None
         start = DecoderState(self.bridge(last), fed, torch.zeros(y.shape[1], dtype=torch.long, device=y.device))
         attention = self.decoder.attention

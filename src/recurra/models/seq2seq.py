@@ -11,6 +11,7 @@ from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_probability
 from recurra.layers.inputs import blank_padding
 from recurra.layers.lengths import mask_of_lengths
+from recurra.layers.noise import Dropout
 from recurra.models.decoding import Generated
 from recurra.models.generation import Answers, Choice
 from recurra.models.parts import check_parts
@@ -57,7 +58,7 @@ class Seq2Seq(nn.Module):
         check_probability("dropout", dropout)
         self.input, self.body, self.head = input, body, head
         self.dropout = dropout
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     @property
     def batch_first(self) -> bool:

@@ -11,6 +11,7 @@ from recurra.cells import State
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_probability
 from recurra.layers.inputs import blank_padding
+from recurra.layers.noise import Dropout
 from recurra.layers.pooling import LastPooling, Pooling, make_pooling
 from recurra.models.parts import check_parts
 from recurra.models.sequences import check_answer_by_answer, check_state, explain_parts
@@ -72,7 +73,7 @@ class Seq2Vec(nn.Module):
         check_probability("dropout", dropout)
         self.input, self.body, self.head = input, body, head
         self.dropout = dropout
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         both = bool(getattr(body, "bidirectional", False))
         self.pooling = make_pooling(pooling, self.body.output_size, bidirectional=both)
         like = next(body.parameters(), None)

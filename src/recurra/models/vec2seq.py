@@ -12,6 +12,7 @@ from recurra.layers.arguments import check_count, check_probability, check_seed
 from recurra.layers.inputs import blank_padding
 from recurra.layers.lengths import mask_of_lengths
 from recurra.layers.linear import check_factor
+from recurra.layers.noise import Dropout
 from recurra.models.decoding import Generated
 from recurra.models.generation import Answers, Choice
 from recurra.models.initial_state import InitialState
@@ -95,7 +96,7 @@ class Vec2Seq(nn.Module):
             raise ArgumentError("body is bidirectional, and cannot read its own answers; pass input=None, or another")
         self.input, self.body, self.head = input, body, head
         self.vector_size, self.feed, self.dropout, self.seed = vector_size, feed, dropout, seed
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         like = next(body.parameters(), torch.empty(0))
         if input is not None:
             self.start = nn.Parameter(like.new_zeros(self.input.output_size))

@@ -15,6 +15,7 @@ from recurra.layers.inputs import Embedding
 from recurra.models import EncoderDecoder
 from recurra.models.beam import Penalties
 from recurra.tasks.parameters import Parameters, paced_settings
+from recurra.training.embeddings import begin_embedding
 from recurra.training.settings import TrainingSettings
 from recurra.training.translation_scores import TOKENIZERS
 
@@ -141,12 +142,11 @@ class TranslationParameters(Parameters):
 
         sources, targets: codes of the tokenizers.
         """
-        source = Embedding(sources, self.embedding_size, padding=0, dropout=self.embedding_dropout)
-        target = source
-        if not self.shared:
-            target = Embedding(targets, self.embedding_size, padding=0, dropout=self.embedding_dropout)
+        source = self._embedding(sources)
+        target = source if self.shared else self._embedding(targets)
+        # Vectors begin with a length of about 1, so that a tied head needs no factor.
         tied = target if self.tied else None
-        head = Softmax(self.hidden_size, targets, tied=tied, label_smoothing=self.label_smoothing)
+        head = Softmax(self.hidden_size, targets, tied=tied, scale=1.0, label_smoothing=self.label_smoothing)
         network = EncoderDecoder(
             source,
             target,
@@ -167,6 +167,11 @@ class TranslationParameters(Parameters):
             layer.forget_bias = 1.0 if layer.cell.forget_gate == "f" else None
             layer.reset_parameters()
         return network
+
+    def _embedding(self, codes: int) -> Embedding:
+        embedding = Embedding(codes, self.embedding_size, padding=0, dropout=self.embedding_dropout)
+        begin_embedding(embedding, None, deviation=self.embedding_size**-0.5)
+        return embedding
 
     def share(self, network: EncoderDecoder) -> EncoderDecoder:
         """The network with one table of vectors wherever `network` had built one, after weights were put in."""

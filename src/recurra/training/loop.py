@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ArgumentError, DivergedError, Interrupted, RecurraError
+from recurra.training.optimizer import make_optimizer
 from recurra.training.run import Checkpoint, Stage
 from recurra.training.settings import TrainingSettings, learning_rate
 from recurra.training.signals import Stop, stopping_on_signals
@@ -110,7 +111,7 @@ class _Loop:
     ) -> None:
         self.module, self.loss, self.settings, self.validate, self.stage = module, loss, settings, validate, stage
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.optimizer = _optimizer(self.parameters, settings)
+        self.optimizer = make_optimizer(self.parameters, settings)
         for name in ("asgd", "plateau"):
             if validate is None and name in (settings.optimizer, settings.schedule):
                 raise ArgumentError(
@@ -270,15 +271,3 @@ class _Loop:
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def _optimizer(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    rate, decay = settings.learning_rate, settings.weight_decay
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
-    if settings.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay)
-    momentum = settings.momentum if settings.optimizer == "sgd" else 0.0
-    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0)
