@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recurra.cells import Cell, State
 from recurra.engines import Conditions, get_engine
 from recurra.layers.dilation import run_dilated
-from recurra.layers.noise import Noise, draw_kept, drop
+from recurra.layers.noise import Noise, draw_kept
 from recurra.layers.parameters import Recurrence
 from recurra.layers.segments import run_in_segments
 
@@ -46,7 +47,7 @@ class Stack(NamedTuple):
             y = torch.cat(outputs, 2) if self.directions > 1 else outputs[0]  # time batch directions*output ...
             x = y + x if passage.residual and layer else y
             if passage.dropout and layer < len(self.dilations) - 1:
-                x = drop(x, passage.dropout, module.training)
+                x = F.dropout(x, passage.dropout, module.training)  # drawn as torch.nn draws it
         return x, finals
 
     def _pass(self, module: nn.Module, index: int, x: Tensor, start: State, passage: Passage) -> tuple[Tensor, State]:
