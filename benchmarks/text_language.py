@@ -53,7 +53,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "weight_dropout": 0.2,
         "chunk": 35,
         "epochs": 15,
-        "training": {"seed": SEED, "batch_size": 20, "learning_rate": 2.5e-3, "warmup": 0.02, "patience": None},
+        "training": {
+            "seed": SEED,
+            "batch_size": 20,
+            "learning_rate": 2.5e-3,
+            "warmup": 0.02,
+            "patience": None,
+            "validate_every": 1328,  # once an epoch
+            "precision": "bfloat16",
+        },
     },
     "shakespeare": {
         "tokenizer": "character",
@@ -198,11 +206,16 @@ def speed(rounds: int = 7, steps: int = 6) -> dict[str, Any]:
     """Tokens a second in training steps of both models, ours over the peer's."""
     return {
         "goal": "1.5 times torch.nn's layers where kernels differ",
-        "models": {name: _speed(name, rounds, steps) for name in CONFIGS},
+        "models": {
+            f"{name}, {precision}": _speed(name, precision, rounds, steps)
+            for name in CONFIGS
+            for precision in ("float32", "bfloat16")
+        },
     }
 
 
-def _speed(name: str, rounds: int, steps: int) -> dict[str, Any]:
+def _speed(name: str, precision: str, rounds: int, steps: int) -> dict[str, Any]:
+    torch.set_float32_matmul_precision("medium" if precision == "bfloat16" else "highest")
     model = LanguageModel(**CONFIGS[name])
     train, valid, _ = parts_of(name, model)  # the shorter one is enough
     model.tokenizer_ = Tokenizer.train(train.pieces(), CONFIGS[name]["tokenizer"])

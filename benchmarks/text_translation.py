@@ -39,7 +39,7 @@ CONFIG: dict[str, Any] = {
     "embedding_size": 256,
     "vocabulary_size": 6000,
     "dropout": 0.4,
-    "epochs": 15,
+    "epochs": 12,
     "training": {"seed": SEED, "batch_size": 64, "learning_rate": 1.5e-3},
 }
 CANDIDATES: dict[str, dict[str, Any]] = {

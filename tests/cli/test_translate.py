@@ -13,7 +13,7 @@ SOURCES = [f"ein {who} {does}" for who in ("Hund", "Mann", "Kind") for does in (
 TARGETS = [" ".join(WORDS[word] for word in source.split()) for source in SOURCES]
 PAIRS = "".join(f"{source}\t{target}\n" for source, target in zip(SOURCES, TARGETS, strict=True))
 OPTIONS = (
-    *("--steps", 150, "--batch-size", 8, "--learning-rate", 0.04, "--hidden-size", 16, "--embedding-size", 8),
+    *("--steps", 200, "--batch-size", 8, "--learning-rate", 0.03, "--hidden-size", 16, "--embedding-size", 8),
     *("--dropout", 0.1, "--tokenizer", "word", "--min-count", 1, "--out", "run"),
 )
 FEW = (*OPTIONS, "--steps", 2)
@@ -82,6 +82,17 @@ def test_a_text_file_is_translated_and_a_table_of_pairs_is_measured(trained):
     assert "LSTM" in trained.does("evaluate", "run", "pairs.tsv").out
     found = trained.does("evaluate", "run", "pairs.tsv", "--json").json
     assert found["scores"]["LSTM"]["exact"] == 1.0
+
+
+def test_two_files_are_measured_side_by_side(trained):
+    trained.write(lines(SOURCES), "new.de")
+    trained.write(lines(TARGETS), "new.en")
+    found = trained.does("evaluate", "run", "new.de", "--target-file", "new.en", "--json").json
+    assert found["scores"]["LSTM"]["exact"] == 1.0
+    assert found["measured_on"] == "30 pairs of new.de"
+    trained.write(lines(TARGETS[:-1]), "new.en")
+    said = trained.refuses("evaluate", "run", "new.de", "--target-file", "new.en")
+    assert said.startswith("new.de has 30 lines and new.en 29")
 
 
 def test_the_first_line_of_a_table_without_a_header_is_not_lost(trained):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.pairs import read_pairs
+from recurra.data.pairs import Pairs, read_pairs
 from recurra.errors import ArgumentError, DataError, Notice
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0\t")).map("x{}".format)
@@ -59,6 +59,12 @@ def test_columns_of_parquet_stand_either_way(tmp_path):
 def test_columns_within_an_object_are_named_by_a_dot(csv):
     path = csv('{"translation": {"en": "dog", "de": "Hund"}}\n', "a.jsonl")
     assert read_pairs(path, source="translation.en", target="translation.de").targets == ["Hund"]
+
+
+def test_some_of_the_pairs_keep_their_places():
+    pairs = Pairs(["a", "b", "c"], ["x", "y", "z"], "p.tsv", [0, 2, 3]).take([2, 0])
+    assert (pairs.sources, pairs.targets) == (["c", "a"], ["z", "x"])
+    assert pairs.at(0) == "p.tsv line 4"
 
 
 def test_two_files_stand_side_by_side(csv):

@@ -6,7 +6,7 @@ import pytest
 from recurra.data.files import Table
 from recurra.data.pairs import Pairs
 from recurra.errors import ArgumentError, DataError
-from recurra.tasks.pair_columns import pairs_of_table, source_column, source_texts, take_pairs
+from recurra.tasks.pair_columns import pairs_of_table, source_column, source_texts
 
 FRAME = pl.DataFrame({"de": ["ein Hund", "zwei"], "en": ["a dog", "two"]})
 
@@ -48,9 +48,3 @@ def test_where_sources_came_from():
     pairs = pairs_of_table(Table(FRAME), None, None)
     assert source_column(pairs, None) == "de"
     assert source_column(pairs, "en") == "en"
-
-
-def test_pairs_keep_their_places():
-    pairs = take_pairs(Pairs(["a", "b", "c"], ["x", "y", "z"], "p.tsv", [0, 2, 3]), [2, 0])
-    assert (pairs.sources, pairs.targets) == (["c", "a"], ["z", "x"])
-    assert pairs.at(0) == "p.tsv line 4"

@@ -217,6 +217,20 @@ def test_what_goes_by_validations_is_refused_without_them():
             train(module, loss, TrainingSettings(**given))
 
 
+def test_products_of_lower_precision_end_with_the_training():
+    module, seen = torch.nn.Linear(1, 1), []
+
+    def loss(step):
+        seen.append(torch.get_float32_matmul_precision())
+        return module(torch.ones(1)).sum()
+
+    before = torch.get_float32_matmul_precision()
+    for precision, wanted in (("bfloat16", "medium"), ("float32", before)):
+        train(module, loss, TrainingSettings(steps=1, precision=precision))
+        assert seen.pop() == wanted
+        assert torch.get_float32_matmul_precision() == before
+
+
 def test_training_leaves_the_callers_random_state_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)

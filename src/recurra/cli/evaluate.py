@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,9 @@ def evaluate(
             "not seen.",
         ),
     ],
+    target_file: Annotated[
+        Path | None, typer.Option(help="Of a translator: text file of the targets, beside DATA line by line.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option(help="First time to forecast. [default: the first after training]")
     ] = None,
@@ -40,24 +44,31 @@ def evaluate(
     end, a text model on rows that it has not seen.
 
     Example: recurra evaluate runs/sales sales-with-june.csv
+
+    Example: recurra evaluate runs/de-en new.de --target-file new.en
     """
     from recurra.cli.console import print_comparison, print_json, print_scores
-    from recurra.data.files import read_table
     from recurra.errors import ArgumentError
     from recurra.tasks.forecasting import Forecaster
     from recurra.tasks.jobs import job_of, load_fitted
     from recurra.tasks.source import Source
     from recurra.tasks.text_job import TextJob
+    from recurra.tasks.translate_job import TranslateJob
     from recurra.training.run import RunFolder
 
     folder = RunFolder.open(run)
     fitted, job = load_fitted(folder), job_of(folder)
+    source = Source(str(data), encoding=encoding, separator=separator, decimal=decimal)
+    if target_file is not None:
+        if not isinstance(job, TranslateJob):
+            raise ArgumentError(f"--target-file is for translators; this run is a {type(fitted).__name__}'s")
+        fitted.set_params(source=None, target=None)  # columns that two files do not have
+        job = replace(job, test=source, test_target_file=Source(str(target_file), encoding=encoding))
     if isinstance(fitted, Forecaster):
         if missing is not None:
             fitted.set_params(missing=missing)
-        table = read_table(data, encoding=encoding, separator=separator, decimal=decimal)
         scores = fitted.evaluate(
-            table, start=start, step=step, level=level or 90, baselines=no_value(baselines)
+            source.read(), start=start, step=step, level=level or 90, baselines=no_value(baselines)
         ).to_json()
         (print_json if json else print_scores)(scores)
         return
@@ -66,6 +77,5 @@ def evaluate(
             raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
     if not isinstance(job, TextJob):
         raise AssertionError(f"{type(job).__name__} has no rows to score")
-    rows = job.read_rows(fitted, Source(str(data), encoding=encoding, separator=separator, decimal=decimal))
-    scores = fitted.compare(rows, measured_on=data.name).to_json()
+    scores = fitted.compare(job.read_rows(fitted, source), measured_on=data.name).to_json()
     (print_json if json else print_comparison)(scores)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recurra.data.files import Table, kind_of, read_table
 from recurra.data.labelled import find_column, read_texts
@@ -42,6 +45,12 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Pairs:
+        """Some of the pairs, by number; they keep their places."""
+        chosen = [int(row) for row in rows]
+        sources, targets = ([side[row] for row in chosen] for side in (self.sources, self.targets))
+        return replace(self, sources=sources, targets=targets, rows=[self.rows[row] for row in chosen])
 
     def at(self, pair: int) -> str:
         """The file's name with the place of a pair, as messages open."""

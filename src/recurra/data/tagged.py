@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recurra.data.files import Table, kind_of, read_table
 from recurra.data.labelled import find_column
@@ -40,6 +42,7 @@ class Tagged:
     tags: a tag for each token; None where they were not read.
     name: what messages call the file.
     places: the line of each token; or the table whose rows are the sentences.
+    rows: of the places, where it is not all of them.
 
     >>> Tagged([["Hi", "!"]], [["UH", "."]], "a.conll", [[4, 5]]).at(0, 1)
     'a.conll line 5'
@@ -49,15 +52,24 @@ class Tagged:
     tags: list[list[str]] | None
     name: str
     places: list[list[int]] | Table
+    rows: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Tagged:
+        """Some of the sentences, by number; they keep their places."""
+        chosen = [int(row) for row in rows]
+        tags = None if self.tags is None else [self.tags[row] for row in chosen]
+        places = chosen if self.rows is None else [self.rows[row] for row in chosen]
+        return replace(self, tokens=[self.tokens[row] for row in chosen], tags=tags, rows=places)
+
     def at(self, sentence: int, token: int = 0) -> str:
         """The file's name with the place of a token, as messages open."""
+        row = sentence if self.rows is None else self.rows[sentence]
         if isinstance(self.places, Table):
-            return f"{self.places.at(sentence)}: token {token + 1}"
-        return f"{self.name} line {self.places[sentence][token]}"
+            return f"{self.places.at(row)}: token {token + 1}"
+        return f"{self.name} line {self.places[row][token]}"
 
 
 class _Form(NamedTuple):

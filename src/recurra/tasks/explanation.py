@@ -18,7 +18,7 @@ class Explanation:
     spans: where each token stands, text[start:end].
     contributions: one a token, in nats of the answer's log-odds; positive ones speak for the answer.
     base: the log-odds of a text whose tokens say nothing; with the contributions it adds up to those of this text.
-    gap: by how much it does not.
+    gap: by how much it does not: that sum less this text's log-odds.
     """
 
     text: str

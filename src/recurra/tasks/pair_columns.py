@@ -1,19 +1,15 @@
-"""Pairs of texts from elsewhere than a file: of a table's columns, of lists, some of others."""
+"""Pairs of texts from elsewhere than a file: of a table's columns, of lists."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from recurra.data.files import Table
 from recurra.data.labelled import find_column, read_texts
 from recurra.data.pairs import Pairs
 from recurra.errors import ArgumentError, DataError
 
-__all__ = ["pairs_of_lists", "pairs_of_table", "source_column", "source_texts", "take_pairs"]
+__all__ = ["pairs_of_lists", "pairs_of_table", "source_column", "source_texts"]
 
 
 def pairs_of_lists(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
@@ -79,14 +75,3 @@ def source_texts(table: Table, column: str | None) -> list[str]:
     name = table.frame.columns[0] if column is None else column
     find_column(table, name, role="source")
     return read_texts(table, name).fill_null("").to_list()
-
-
-def take_pairs(pairs: Pairs, rows: Sequence[int] | NDArray[np.int64]) -> Pairs:
-    """Some of the pairs, by number; they keep their places."""
-    chosen = [int(row) for row in rows]
-    return replace(
-        pairs,
-        sources=[pairs.sources[row] for row in chosen],
-        targets=[pairs.targets[row] for row in chosen],
-        rows=[pairs.rows[row] for row in chosen],
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -156,7 +157,7 @@ class SequenceTagger(TaggingParameters):
         if isinstance(data, list):
             return tags
         if isinstance(data, str | os.PathLike | Tagged | tuple):
-            return Tagged(rows.tokens, tags, rows.name, rows.places)
+            return replace(rows, tags=tags)
         frame = data.collect() if isinstance(data, pl.LazyFrame) else data
         found = nw.from_native(frame, eager_only=True)
         columns = {"predicted": tags, "confidence": _confidences(said)}

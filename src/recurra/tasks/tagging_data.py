@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -89,17 +89,6 @@ class Tagset:
         return f"B-{kind}" if kind else "B"
 
 
-@dataclass(frozen=True)
-class _Part(Tagged):
-    """Some of the sentences of a file; they keep their places."""
-
-    whole: Tagged = field(kw_only=True)
-    rows: Sequence[int] = field(kw_only=True)
-
-    def at(self, sentence: int, token: int = 0) -> str:
-        return self.whole.at(self.rows[sentence], token)
-
-
 def find_tagset(data: Tagged, scheme: str, *, quiet: bool = False) -> Tagset:
     """The tags of sentences to learn from, in a scheme as `TaggingParameters` has it.
 
@@ -155,7 +144,7 @@ def split_tagged(data: Tagged, share: float, *, seed: int) -> tuple[Tagged, Tagg
             f"{share:g} of {len(data)} sentences cannot be held back and still leave every tag to learn from; give "
             "more sentences, or files of their own"
         )
-    return _take(data, sorted([*kept.tolist(), *back])), _take(data, rest)
+    return data.take(sorted([*kept.tolist(), *back])), data.take(rest)
 
 
 def of_lists(tokens: Any, tags: Any = None) -> Tagged:
@@ -209,13 +198,6 @@ def _check(data: Tagged) -> set[str]:
             "are needed at least. Add sentences with another, or name another column with --tag"
         )
     return found
-
-
-def _take(data: Tagged, rows: Sequence[int]) -> Tagged:
-    tags = _tags(data)
-    return _Part(
-        [data.tokens[row] for row in rows], [tags[row] for row in rows], data.name, data.places, whole=data, rows=rows
-    )
 
 
 def _tell_rewritten(data: Tagged, scheme: str) -> None:

@@ -24,7 +24,7 @@ from recurra.models import EncoderDecoder
 from recurra.tasks.alignment import Alignment
 from recurra.tasks.comparison import Comparison, Measure
 from recurra.tasks.explanation import Line
-from recurra.tasks.pair_columns import pairs_of_lists, pairs_of_table, source_column, source_texts, take_pairs
+from recurra.tasks.pair_columns import pairs_of_lists, pairs_of_table, source_column, source_texts
 from recurra.tasks.text_artifact import load_text_task, save_text_task
 from recurra.tasks.translation_parameters import TranslationParameters
 from recurra.tasks.wording import write_texts
@@ -91,7 +91,7 @@ class Translator(TranslationParameters):
     def split(self, data: Pairs, share: float, *, seed: int) -> tuple[Pairs, Pairs]:
         """What is left and what is held back."""
         kept, held = split_rows(len(data), share, seed=seed)
-        return take_pairs(data, kept), take_pairs(data, held)
+        return data.take(kept), data.take(held)
 
     def fit(self, data: Any, *, valid: Any = None, recorder: Recorder | None = None) -> Self:
         """Train on pairs of texts.
@@ -120,7 +120,7 @@ class Translator(TranslationParameters):
         pace = train_translator(self.network_, learned, kept, settings, recorder or Recorder(), "network")
         self.tokens_per_second_ = pace.tokens_per_second
         self.padding_share_ = padding_share(learned, settings)
-        some = take_pairs(held, np.arange(min(len(held), _VALID_BLEU)))
+        some = held.take(range(min(len(held), _VALID_BLEU)))
         self.valid_ = self._score(some, self.predict(some.sources))
         return self
 

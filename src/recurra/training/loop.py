@@ -8,7 +8,8 @@ checkpoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -86,7 +87,7 @@ def train(
         DivergedError: the loss or the gradients are not finite; the last finite weights are kept.
         Interrupted: SIGINT or SIGTERM came; the state is saved.
     """
-    with torch.random.fork_rng(devices=[]), stopping_on_signals() as stop:
+    with torch.random.fork_rng(devices=[]), _multiplying_in(settings.precision), stopping_on_signals() as stop:
         torch.manual_seed(settings.seed)
         loop = _Loop(module, loss, settings, validate, stage)
         try:
@@ -267,6 +268,20 @@ class _Loop:
         score = checkpoint.state["best_score"]
         self.best_score = math.inf if score is None else score
         self.stage.rewind(self.step)
+
+
+@contextmanager
+def _multiplying_in(precision: str) -> Iterator[None]:
+    """torch's products of float32 matrices with factors of that type, until it is left."""
+    if precision == "float32":  # as the caller has it
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

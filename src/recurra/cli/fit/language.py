@@ -18,6 +18,7 @@ from recurra.cli.fit.options import (
     MinCount,
     Optimizer,
     Out,
+    Precision,
     RecurrentDropout,
     Seed,
     Steps,
@@ -73,6 +74,7 @@ def language(
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     optimizer: Optimizer = None,
+    precision: Precision = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the gradients.")] = None,
     seed: Seed = None,
     encoding: Annotated[str, typer.Option(help="Of the files.")] = "utf-8",
@@ -113,7 +115,7 @@ def language(
         "chunk": chunk,
         "epochs": epochs,
         "valid": valid_share,
-        "training": training_options(steps, batch_size, learning_rate, optimizer, seed)
+        "training": training_options(steps, batch_size, learning_rate, optimizer, seed, precision)
         | ({} if clip_norm is None else {"clip_norm": clip_norm}),
     }
     first, *more = [Source.of(path, encoding=encoding) for path in data]
