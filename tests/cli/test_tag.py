@@ -1,9 +1,11 @@
 """`recurra fit tag` and what follows it: sentences in files and in a pipe, and what is refused."""
 
+import gzip
 import io
 import json
 import sys
 
+import polars as pl
 import pytest
 
 TRAIN = "".join(
@@ -70,6 +72,35 @@ def test_a_file_of_sentences_comes_back_in_columns(shell, tag):
     assert scores["LSTM"]["accuracy"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["new.txt", "new", "new.txt.gz"])
+def test_a_file_is_sentences_whatever_it_is_called(shell, tag, typed, name):
+    assert tag().code == 0
+    content = "Ann\nwent\n\nOslo\n"
+    shell.write(gzip.compress(content.encode()) if name.endswith("gz") else content, name)
+    assert shell.does("predict", "run", name).out == "Ann\tB-person\nwent\tO\n\nOslo\tB-place\n\n"
+    typed("Ann went\n")
+    assert shell.does("predict", "run").out == "Ann/B-person went/O\n"
+
+
+def test_columns_of_other_files_are_named_when_a_run_is_used(shell, tag, typed):
+    assert tag().code == 0
+    swapped = "".join("\t".join(line.split("\t")[::-1]) + "\n" for line in TRAIN.splitlines())
+    shell.write(swapped, "swapped.conll")
+    shell.write("".join(f"?\t{line.split()[0]}\n" if line else "\n" for line in TRAIN.splitlines()), "plain.conll")
+    assert shell.does("predict", "run", "plain.conll", "--token", 2, "--tag", 1).out == swapped
+    scores = shell.does("evaluate", "run", "swapped.conll", "--token", 2, "--tag", 1, "--json").json["scores"]
+    assert scores["LSTM"]["accuracy"] == 1.0
+    pl.DataFrame({"words": [["Ann", "went"]], "a": [["B-person", "O"]], "b": [["X", "Y"]]}).write_parquet("new.parquet")
+    said = shell.refuses("evaluate", "run", "new.parquet", "--token", "words")
+    assert said == "new.parquet has no column 'tags', and lists in 'a', 'b'; choose one with --tag"
+    assert shell.does("evaluate", "run", "new.parquet", "--token", "words", "--tag", "a").code == 0
+    assert "there is no column 'ner' for the tag" in shell.refuses("evaluate", "run", "swapped.conll", "--tag", "ner")
+    said = shell.refuses("evaluate", "run", "swapped.conll", "--label", "x")
+    assert said == "--label is not there for SequenceTagger; there are --token, --tag"
+    typed("Ann went\n")
+    assert shell.refuses("predict", "run", "--token", 2) == "--token names a column, and lines have none; leave it out"
+
+
 def test_columns_are_named_or_numbered(shell, tag):
     content = "".join(f"{line.split()[0]} x {line.split()[1]} y\n" if line else "\n" for line in TRAIN.splitlines())
     assert tag("--tag", "3", content=content).code == 0
@@ -79,8 +110,6 @@ def test_columns_are_named_or_numbered(shell, tag):
 
 
 def test_lists_in_parquet_are_sentences(shell, tag):
-    import polars as pl
-
     sentences = [[line.split("\t") for line in part.splitlines()] for part in TRAIN.strip().split("\n\n")]
     frame = pl.DataFrame(
         {"tokens": [[t for t, _ in row] for row in sentences], "ner": [[t for _, t in row] for row in sentences]}

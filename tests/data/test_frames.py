@@ -33,6 +33,17 @@ def test_results_return_in_the_callers_kind(native, kind):
     assert to_table(back).frame.equals(POLARS)
 
 
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.Table])
+def test_results_with_lists_return_in_the_callers_kind(kind):
+    frame = pl.DataFrame({"tokens": [["New York", "is"], []], "shares": [[0.5, 1.0], None], "id": ["a", "b"]})
+    original = pd.DataFrame({"id": ["a", "b"]}) if kind is pd.DataFrame else pa.table({"id": ["a", "b"]})
+    back = like(frame, original)
+    assert isinstance(back, kind)
+    column = back["tokens"] if kind is pd.DataFrame else back.column("tokens").to_pylist()
+    assert [list(row) for row in column] == [["New York", "is"], []]
+    assert to_table(back).frame.equals(frame)
+
+
 def test_a_named_pandas_index_becomes_a_column():
     assert to_table(POLARS.to_pandas().set_index("ds")).frame["ds"].to_list() == [1, 2]
 

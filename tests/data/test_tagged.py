@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.tagged import read_tagged
+from recurra.data.tagged import read_tagged, tagged_lines
 from recurra.errors import ArgumentError, DataError, Notice
 
 UNIVERSAL = """# newdoc id = 1
@@ -197,6 +197,57 @@ def test_a_line_without_end_is_refused(csv):
     )
 
 
+# --- other tags in the same lines
+
+
+def written(path, **options):
+    """The text with tags A, B, C ... in place of those that are there."""
+    data = read_tagged(path, tagged=False, token=options.get("token"))
+    letters = iter("ABCDEFG")
+    return tagged_lines(path, data.places, [[next(letters) for _ in row] for row in data.tokens], **options)
+
+
+@pytest.mark.parametrize("name", ["a.conllu", "a.txt"])
+def test_tags_go_into_their_column_of_conllu_and_nothing_else_changes(csv, name):
+    upos = UNIVERSAL.replace("\tPRON\t", "\tA\t").replace("\tAUX\t", "\tB\t").replace("\tPART\t", "\tC\t")
+    first, second = upos.replace("\tNUM\t", "\tD\t").split("\n\n")
+    assert written(csv(UNIVERSAL, name)) == [f"{first}\n", second]
+    assert written(csv(UNIVERSAL, name), tag="XPOS")[1] == second.replace("\tD\tCD\t", "\tNUM\tD\t")
+    assert written(csv(UNIVERSAL, name), tag=4) == written(csv(UNIVERSAL, name))
+    assert written(csv(UNIVERSAL, name), tag="ner") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ("I\n\nwe\n", {}, ["I\tA\n", "we\tB\n"]),
+        ("I  PRP\nsaw VBD \n", {}, ["I  PRP A\nsaw VBD B\n"]),
+        ("I\tPRP\n\n\nsaw\tVBD\n", {}, ["I\tPRP\tA\n", "saw\tVBD\tB\n"]),
+        (" I  PRP x\nsaw VBD\ty\n", {"tag": 2}, [" I  A x\nsaw B\ty\n"]),
+        ("O I\nB Ann\n", {"token": 2, "tag": 1}, ["A I\nB Ann\n"]),
+        ("I PRP\n", {"tag": 3}, ["I PRP A\n"]),
+        ("I PRP\n", {"tag": 1}, ["I PRP A\n"]),
+        ("I PRP\n", {"tag": "ner"}, ["I PRP A\n"]),
+        ("-DOCSTART- O\n\n# id = 1\nI O\n\n# end = 1\n", {}, ["-DOCSTART- O\n\n# id = 1\nI O A\n\n# end = 1\n"]),
+        ("# global.columns = FORM NER\nI\tO\n", {"tag": "ner"}, ["# global.columns = FORM NER\nI\tA\n"]),
+        ("\n\nI O\r\nsaw O", {}, ["I O A\nsaw O B\n"]),
+    ],
+)
+def test_tags_go_into_the_column_chosen_or_behind_the_last(csv, content, options, expected):
+    path = csv(content, "a.conll")
+    assert written(path, **options) == expected
+
+
+def test_what_is_written_with_tags_is_read_with_them(csv, tmp_path):
+    path = csv("# id = 1\nI PRP\nsaw VBD\n\n#tag NN\n", "a.conll")
+    (tmp_path / "b.conll").write_text("\n".join(written(path)))
+    data = read_tagged(tmp_path / "b.conll")
+    assert (data.tokens, data.tags) == ([["I", "saw"], ["#tag"]], [["A", "B"], ["C"]])
+
+
+# --- lists
+
+
 @pytest.mark.parametrize("kind", ["a.parquet", "a.jsonl"])
 def test_lists_of_a_table_are_sentences(csv, tmp_path, kind):
     frame = pl.DataFrame({"tokens": [["I", "saw"], ["#", "\u00a0"]], "ner": [["O", "B"], ["O", "O"]]})
@@ -213,6 +264,16 @@ def test_the_column_of_tags_is_chosen(csv):
     assert read_tagged(path, token="words", tag="upos").tags == [["PRON"]]
     assert read_tagged(path, token="words", tag="codes").tags == [["7"]]
     assert read_tagged(path, token="words", tagged=False).tags is None
+
+
+def test_arrays_of_one_length_and_categories_are_lists(tmp_path):
+    frame = pl.DataFrame(
+        {"tokens": [["I", "am"], ["a", "b"]], "codes": [[1, 2], [3, 1]], "id": [7, 8]},
+        schema={"tokens": pl.Array(pl.Enum(["I", "am", "a", "b"]), 2), "codes": pl.Array(pl.Int8, 2), "id": pl.Int8},
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    data = read_tagged(tmp_path / "a.parquet")
+    assert (data.tokens, data.tags) == ([["I", "am"], ["a", "b"]], [["1", "2"], ["3", "1"]])
 
 
 def test_rows_without_tokens_stay_and_are_told_of(csv):

@@ -141,8 +141,14 @@ def write_text_run(folder: Path, *, task: str = "classify", mark: str = "") -> P
             {"text": "", "answer": names[0], "probability": 0.6, "base": 0.4, "gap": 0.0, "tokens": []},
         ],
         "alignments": [
-            {"source": [f"ein{mark}", "Haus"], "target": ["a", "house"], "weights": [[0.9, 0.1], [0.25, 0.75]],
-             "reference": f"a building{mark}"}
+            {"text": f"ein{mark} Haus", "translation": f"a house{mark}", "source": [f"ein{mark}", "Haus"],
+             "target": ["a", "house"], "weights": [[0.9, 0.1], [0.25, 0.75]], "reference": f"a building{mark}"}
+        ],
+        "translations": [{"text": f"zwei{mark}", "translation": "", "reference": f"two{mark}"}],
+        "sentences": [
+            {"words": [f"Ann{mark}", "left"], "tags": [f"B-place{mark}", "O"], "truth": [f"B-name{mark}", "O"],
+             "confidences": [0.625, 0.99], "spans": []},
+            {"words": [], "tags": [], "truth": [], "confidences": []},
         ],
         "samples": [{"prompt": f"To be{mark}", "text": " or not", "temperature": 0.7}],
         "mistakes": [{"text": f"hello{mark}", "true": names[0], "taken for": names[1], "confidence": 0.875}],

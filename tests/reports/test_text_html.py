@@ -41,7 +41,17 @@ def test_the_parts_stand_in_their_order(text_run, page_of):
         "Why it says so",
         "93.0 % sure): wrong, it is ham",
         "What each word was made of",
-        "The reference says: a building",
+        "Source ein Haus",
+        "Reference a building",
+        "Written a house",
+        "columns are source tokens",
+        "What is written for a text",
+        "Source zwei",
+        "Reference two",
+        "Written (nothing)",
+        "What is said of sentences",
+        "Ann✗ B-place✓ B-name leftO",
+        "1 of 2 tags is wrong.",
         "What it writes",
         "To be or not",
         "Mistakes",
@@ -60,6 +70,18 @@ def test_the_parts_stand_in_their_order(text_run, page_of):
     text = text[text.index("recurra text classification") :]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
+
+
+def test_a_record_without_texts_beside_its_alignment_shows_the_alignment_alone(text_run, page_of):
+    def strip(value):
+        for name in ("text", "translation", "reference"):
+            del value["alignments"][0][name]
+        del value["translations"]
+
+    changed(text_run, "examples.json", strip)
+    page = page_of(write_text_report(text_run).read_text())
+    assert "columns are source tokens" in page.text
+    assert "Written" not in page.text
 
 
 def test_still_figures_lie_beside_the_page(text_run):

@@ -25,7 +25,10 @@ def test_a_run_folder_is_read_back(text_run):
     first = record.examples.explanations[0]
     assert (first.tokens, first.contributions, first.truth) == (("buy", "pills"), (0.5, 2.25), "ham")
     assert record.examples.alignments[0].weights == ((0.9, 0.1), (0.25, 0.75))
+    assert record.examples.alignments[0].texts == ("ein Haus", "a house", "a building")
     assert record.examples.samples[0].temperature == 0.7
+    assert record.examples.sentences[0] == (("Ann", "left"), ("B-place", "O"), ("B-name", "O"), (0.625, 0.99))
+    assert record.examples.translations == (("zwei", "", "two"),)
 
 
 def test_every_part_that_a_task_may_leave_out_may_be_missing(text_run):
@@ -34,7 +37,7 @@ def test_every_part_that_a_task_may_leave_out_may_be_missing(text_run):
     record = TextRecord.read(text_run)
     assert record.predictions is None
     assert record.metrics.height == 0
-    assert record.examples == ((), (), (), ())
+    assert record.examples == ((), (), (), (), (), ())
     (text_run / "examples.json").write_text('{"samples": [{"prompt": "", "text": "a"}]}')
     assert TextRecord.read(text_run).examples.samples[0] == ("", "a", None)
 
@@ -84,6 +87,8 @@ def test_a_damaged_file_is_named_with_the_remedy(text_run, name, content, messag
         ("scores.json", lambda v: v["details"]["bins"][1].update(right=None), "the bins of confidence"),
         ("examples.json", lambda v: v["alignments"][0]["weights"].pop(), "whose weights do not fit its tokens"),
         ("examples.json", lambda v: v["alignments"][0]["weights"][0].__setitem__(0, 7), "weight that is no share"),
+        ("examples.json", lambda v: v["sentences"][0]["truth"].pop(), "whose tags do not fit its words"),
+        ("examples.json", lambda v: v["sentences"][0]["confidences"].pop(), "whose tags do not fit its words"),
         ("examples.json", lambda v: v["explanations"][0]["tokens"][0].__setitem__(1, None), "that is no number"),
     ],
 )

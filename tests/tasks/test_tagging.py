@@ -13,7 +13,8 @@ from recurra.data.tagged import Tagged, read_tagged
 from recurra.errors import ArgumentError, ArtifactError, DataError, Notice
 from recurra.layers.crf import ConditionalRandomField
 from recurra.tasks.tagging import SequenceTagger
-from recurra.training.spans import score_spans, token_accuracy
+from recurra.training.spans import convert_tags, score_spans, token_accuracy
+from recurra.training.store import pack_json, write_folder
 
 TINY = {
     "hidden_size": 6,
@@ -131,6 +132,19 @@ def test_iob1_is_rewritten_and_said():
     assert tagger.evaluate((tokens, iob1)).spans.micro.f1 == tagger.evaluate((tokens, tags)).spans.micro.f1 > 0.9
 
 
+def test_biluo_is_learnt_with_its_spans_and_measured_on_files_of_either_spelling(tmp_path):
+    tokens, tags = sentences()
+    bioes = [convert_tags(row, "bioes") for row in tags]
+    biluo = [[tag.replace("E-", "L-").replace("S-", "U-") for tag in row] for row in bioes]
+    with pytest.warns(Notice, match=r"row 0: token 2: 'L-person' is rewritten as 'E-person'; \d+ tokens like it"):
+        tagger = tiny(head="crf").fit((tokens, biluo))
+    assert tagger.tags_.names[1:5] == ("B-person", "I-person", "E-person", "S-person")
+    tagger.save(tmp_path / "model")
+    again = SequenceTagger.load(tmp_path / "model")
+    for marks in (biluo, bioes, tags):
+        assert again.evaluate((tokens, marks)).spans.micro.f1 > 0.9
+
+
 def test_tags_are_learnt_in_the_scheme_asked_for():
     tokens, tags = sentences()
     with warnings.catch_warnings():
@@ -150,6 +164,19 @@ def test_spans_are_not_looked_for_where_none_is_asked_for():
 
 
 # --- words
+
+
+def test_tokens_that_hold_blanks_are_known_and_take_no_other_word_with_them(tmp_path):
+    tokens, tags = sentences()
+    tokens = [
+        ["New York" if word == "Rome" else "100\u00a0000" if word == "." else word for word in row] for row in tokens
+    ]
+    tagger = tiny(characters=None).fit((tokens, tags))
+    assert tagger.vocabulary_.known == 4 + len({word for row in tokens for word in row})
+    said = [["B-person", "O", "O", "B-place", "O"]]
+    assert tagger.predict([["Ann", "went", "to", "New York", "100\u00a0000"]]) == said
+    tagger.save(tmp_path / "model")
+    assert SequenceTagger.load(tmp_path / "model").predict([["Ann", "went", "to", "New York", "100\u00a0000"]]) == said
 
 
 def test_letters_tell_words_apart_that_training_did_not_see():
@@ -194,7 +221,12 @@ def test_pretrained_vectors_are_where_the_words_are(tmp_path):
     code = tagger.vocabulary_.words.encode_words(["Ann"])[0]
     assert table[code].tolist() == pytest.approx([9, 8, 7], abs=1e-6)
     tagger.save(tmp_path / "model")
-    assert SequenceTagger.load(tmp_path / "model").predict([["Ann"]]) == tagger.predict([["Ann"]])
+    again = SequenceTagger.load(tmp_path / "model")
+    assert again.predict([["Ann"]]) == tagger.predict([["Ann"]])
+    assert again.summary()["vectors_share"] == tagger.summary()["vectors_share"] == 2 / (tagger.vocabulary_.known - 4)
+    (tmp_path / "v.txt").write_text("ann 9 8 7\nrome 1 2\n")
+    with pytest.raises(DataError, match=r"v.txt line 2: 2 numbers after the word where 3 are expected"):
+        tagger.check(tagger.read(sentences()))
 
 
 def test_a_long_word_is_read_from_both_ends(plain):
@@ -229,6 +261,55 @@ def test_a_frame_comes_back_in_its_kind_with_two_more_columns(plain, kind):
     assert [list(row) for row in found["predicted"]] == [["B-person", "O"], ["B-person"]]
     assert all(0.2 < float(row[0]) <= 1 for row in found["confidence"])
     assert list(found["id"]) == [7, 8]
+
+
+@pytest.mark.parametrize("name", ["predicted", "confidence"])
+@pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "pyarrow"])
+def test_a_column_that_would_be_lost_is_refused(plain, name, kind):
+    frame = pl.DataFrame({"tokens": [["Ann"]], name: [1]})
+    given = {"lazy": frame.lazy, "pandas": frame.to_pandas, "pyarrow": frame.to_arrow}.get(kind, frame.clone)()
+    with pytest.raises(DataError, match=f"^frame has the column '{name}' already, into which goes .*; rename it$"):
+        plain.predict(given)
+
+
+def test_a_file_of_columns_comes_back_with_all_that_it_holds(plain, tmp_path):
+    path = tmp_path / "a.conllu"
+    rest = "\t_" * 6
+    path.write_text(f"# text = Ann went\n1-2\tAnn went\t_\t_{rest}\n1\tAnn\tann\tX{rest}\n2\twent\tgo\tX{rest}\n")
+    (line,) = plain.predict_file(path)
+    assert line.text == path.read_text().replace("ann\tX", "ann\tB-person").replace("go\tX", "go\tO")
+    assert line.fields["words"] == ["Ann", "went"]
+
+
+def test_columns_with_names_but_none_for_the_tags_come_back_as_token_and_tag(plain, tmp_path):
+    (tmp_path / "a.conll").write_text("# global.columns = FORM LEMMA\nAnn\tann\nwent\tgo\n")
+    (line,) = plain.predict_file(tmp_path / "a.conll")
+    assert line.text == "Ann\tB-person\nwent\tO\n"
+
+
+FRAME = pl.DataFrame(
+    {"id": [7, 8, 9], "words": [["Ann", "went"], ["Bo", "ran"], None], "codes": [[2, 1], [2, 3], []]},
+    schema_overrides={"words": pl.Array(pl.String, 2)},
+)
+
+
+@pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "pyarrow", "parquet", "jsonl"])
+def test_a_frame_is_read_as_its_file_is(kind, tmp_path):
+    frame = FRAME if kind in ("polars", "lazy") else FRAME.with_columns(pl.col("words").arr.to_list())
+    if kind in ("parquet", "jsonl"):
+        given = tmp_path / f"a.{kind}"
+        frame.write_parquet(given) if kind == "parquet" else frame.write_ndjson(given)
+    else:
+        given = {"lazy": frame.lazy, "pandas": frame.to_pandas, "pyarrow": frame.to_arrow}.get(kind, frame.clone)()
+    with pytest.warns(Notice, match=r"(row 2|line 3): column 'words' is empty. Kept as sentences of no tokens$"):
+        data = tiny(token="words").read(given)
+    assert data.tokens == [["Ann", "went"], ["Bo", "ran"], []]
+    assert data.tags == [["2", "1"], ["2", "3"], []]
+    assert data.at(1, 1).endswith((" row 1: token 2", " line 2: token 2"))
+    with pytest.raises(DataError, match="has no column 'word' for the token; did you mean 'words'"):
+        tiny(token="word").read(given)
+    with pytest.raises(ArgumentError, match="have names; pass them for token and tag, not numbers"):
+        tiny(token="words", tag=2).read(given)
 
 
 def test_an_arrow_table_comes_back_as_one(plain):
@@ -304,6 +385,28 @@ def test_a_saved_tagger_says_the_same(tmp_path, changes):
     if tagger.head == "crf":
         assert isinstance(again.networks_[0].head, ConditionalRandomField)
         assert again.networks_[0].head._forbidden.tolist() == tagger.networks_[0].head._forbidden.tolist()
+
+
+def test_a_loaded_tagger_says_what_was_made_but_not_how_fast(plain, tmp_path):
+    plain.save(tmp_path / "model")
+    found = SequenceTagger.load(tmp_path / "model").summary()
+    assert found == {**plain.summary(), "tokens_per_second": None}
+    assert 0 <= found["padding_share"] < 1
+    with pytest.raises(ArgumentError, match="is not fitted; call fit first"):
+        tiny().summary()
+
+
+def test_a_tagger_that_was_saved_before_padding_was_kept_is_loaded(plain, tmp_path):
+    plain.save(tmp_path / "model")
+    members = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir() if path.name != "manifest.json"}
+    config = json.loads(members["config.json"])
+    del config["fitted"]["padding_share"]
+    write_folder(tmp_path / "old", {**members, "config.json": pack_json(config)}, kind="tag model", overwrite=False)
+    old = SequenceTagger.load(tmp_path / "old")
+    assert old.summary()["padding_share"] is None
+    assert old.predict([["Ann"]]) == plain.predict([["Ann"]])
+    old.save(tmp_path / "again")
+    assert SequenceTagger.load(tmp_path / "again").summary() == old.summary()
 
 
 def test_a_damaged_model_is_refused(plain, tmp_path):
@@ -405,5 +508,5 @@ def test_lists_that_do_not_fit_are_refused(plain):
         plain.evaluate([["a"]])
     with pytest.raises(ArgumentError, match="is not fitted; call fit first"):
         tiny().predict([["a"]])
-    with pytest.raises(DataError, match="the frame has no column 'tokens' of lists"):
+    with pytest.raises(DataError, match="frame: column 'tokens' is of type String; a list of strings a row is needed"):
         plain.predict(pl.DataFrame({"tokens": ["Ann went"]}))

@@ -44,7 +44,8 @@ def like(frame: pl.DataFrame, original: Any) -> Any:
     if isinstance(original, str | os.PathLike | Table | pl.DataFrame | pl.LazyFrame):
         return frame
     kind = nw.from_native(original, eager_only=True).implementation
-    return nw.from_arrow(nw.from_native(frame), backend=kind).to_native()
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())  # the newest has texts that pandas takes in no list
+    return nw.from_arrow(table, backend=kind).to_native()
 
 
 def _to_polars(data: Any) -> pl.DataFrame:

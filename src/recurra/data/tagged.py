@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from recurra.data.files import Table, kind_of, read_table
-from recurra.data.labelled import find_column
 from recurra.data.lines import quote, read_lines
-from recurra.data.values import likes
-from recurra.errors import ArgumentError, DataError, Notice, nearest
+from recurra.data.token_lists import read_token_lists
+from recurra.errors import ArgumentError, DataError, nearest
 
-__all__ = ["Tagged", "read_tagged"]
+__all__ = ["Tagged", "read_tagged", "tagged_lines"]
 
 _UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _ALWAYS = ("upos", "xpos", "deprel")  # `_` in these says that nobody annotated the token
 _ID = re.compile(r"\d+([-.]\d+)?", re.ASCII)
-_GAPS = re.compile(r"[ \t]+")
+_GAPS, _FIELD = re.compile(r"[ \t]+"), re.compile(r"[^ \t]+")
 _HEADER = "# global.columns ="
 _DOCUMENT = "-DOCSTART-"
 _WANTED = "a file of CoNLL columns, JSON lines or Parquet"
@@ -76,11 +73,13 @@ class _Form(NamedTuple):
     """How the columns of a file are found.
 
     width: columns of each line. tabs: whether tabs are between them, and not spaces.
-    ids: the column of CoNLL-U's numbers, if there is one. token, tag: the columns read. tag_name: for messages.
+    names: of the columns, where a file says them. ids: the column of CoNLL-U's numbers, if there is one.
+    token, tag: the columns read. tag_name: for messages.
     """
 
     width: int
     tabs: bool
+    names: tuple[str, ...]
     ids: int | None
     token: int
     tag: int | None
@@ -123,7 +122,8 @@ def read_tagged(
             raise ArgumentError(f"{role} is {column}; columns are counted from 1")
     if kind_of(path) != "text":
         table = read_table(path, encoding=encoding)
-        return Tagged(*_read_lists(table, token, tag, tagged), table.name, table)
+        lists = read_token_lists(table, token=token, tag=tag, tagged=tagged)
+        return Tagged(*lists, table.name, table)
     lines = enumerate(read_lines(path, encoding=encoding, wanted=_WANTED), 1)
     leading, form = _open(path.name, lines, token, tag, tagged)
     places: list[list[int]] = []
@@ -136,6 +136,79 @@ def read_tagged(
     if not tokens:
         raise DataError(f"{path.name} holds no tokens; a token on each line is needed")
     return Tagged(tokens, tags if tagged else None, path.name, places)
+
+
+def tagged_lines(
+    path: str | os.PathLike[str],
+    lines: Sequence[Sequence[int]],
+    tags: Sequence[Sequence[str]],
+    *,
+    token: str | int | None = None,
+    tag: str | int | None = None,
+    encoding: str = "utf-8",
+) -> list[str] | None:
+    r"""The text of each sentence of a file of CoNLL columns with other tags in it, and all else as it stands: comments,
+    numbers, ranges, other columns.
+
+    lines: of each sentence's tokens, the `places` that `read_tagged` found. tags: of each token.
+    token, tag, encoding: as of `read_tagged`. Tags go into the column `tag`; where that is None, into upos if columns
+        have names, else behind the last one, so that nothing is lost. None is returned if columns have names, and none
+        has this one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     size = Path(folder, "a.conll").write_text("# id = 1\nI PRP\nsaw VBD\n\nHi UH\n")
+    ...     tagged_lines(Path(folder, "a.conll"), [[2, 3], [5]], [["O", "O"], ["O"]])
+    ['# id = 1\nI PRP O\nsaw VBD O\n', 'Hi UH O\n']
+    """
+    path = Path(path)
+    new = {
+        number: said
+        for numbers, row in zip(lines, tags, strict=True)
+        for number, said in zip(numbers, row, strict=True)
+    }
+    numbered = enumerate(read_lines(path, encoding=encoding, wanted=_WANTED), 1)
+    leading, form = _open(path.name, numbered, token, None, tagged=False)
+    place = _tag_place(form, tag)
+    if place is None and form.names:
+        return None
+    found: list[list[str]] = []
+    kept: list[str] = []  # of the sentence that is read
+    has_tokens = False
+    for number, line in chain(leading, numbered):
+        blank = not line.strip(" \t")
+        if blank and has_tokens:
+            found.append(kept)
+            kept, has_tokens = [], False
+        elif not blank or kept:
+            kept.append(_put(line, new[number], place, form) if number in new else line)
+        has_tokens = has_tokens or number in new
+    if has_tokens or not found:
+        found.append(kept)
+    elif kept:
+        found[-1] += ["", *kept]
+    return ["".join(f"{line}\n" for line in each) for each in found]
+
+
+def _tag_place(form: _Form, tag: str | int | None) -> int | None:
+    """The place of the column that tags are written into; None for one behind the last."""
+    if isinstance(tag, int):
+        place = tag - 1 if tag <= form.width else None
+    else:
+        name = "upos" if tag is None else tag.lower()
+        place = form.names.index(name) if name in form.names else None
+    return None if place == form.token else place
+
+
+def _put(line: str, tag: str, place: int | None, form: _Form) -> str:
+    """The line with a tag in a column."""
+    if form.tabs:
+        fields = line.split("\t")
+        return "\t".join([*fields, tag] if place is None else [*fields[:place], tag, *fields[place + 1 :]])
+    if place is None:
+        return line.rstrip(" \t") + ("\t" if form.width == 1 else " ") + tag
+    begin, end = list(_FIELD.finditer(line))[place].span()
+    return line[:begin] + tag + line[end:]
 
 
 def _open(
@@ -168,13 +241,13 @@ def _open(
     ids = names.index("id") if "id" in names else None
     at = _find(place, "token", token, names, width, names.index("form") if "form" in names else 0)
     if not tagged:
-        return leading, _Form(width, tabs, ids, at, None, "")
+        return leading, _Form(width, tabs, names, ids, at, None, "")
     if width == 1:
         raise DataError(f"{place}: one column only, {quote(line)}; a token and its tag, a tab or space between")
     last = _find(place, "tag", tag, names, width, names.index("upos") if "upos" in names else width - 1)
     if at == last:
         raise ArgumentError(f"column {at + 1} is both token and tag; give each its own")
-    return leading, _Form(width, tabs, ids, at, last, names[last] if names else str(last + 1))
+    return leading, _Form(width, tabs, names, ids, at, last, names[last] if names else str(last + 1))
 
 
 def _find(place: str, role: str, column: str | int | None, names: tuple[str, ...], width: int, default: int) -> int:
@@ -247,72 +320,3 @@ def _take(place: str, fields: list[str], column: int, role: str) -> str:
     if not fields[column]:
         raise DataError(f"{place}: the {role} in column {column + 1} is empty; fill it or remove the line")
     return fields[column]
-
-
-def _read_lists(
-    table: Table, token: str | int | None, tag: str | int | None, tagged: bool
-) -> tuple[list[list[str]], list[list[str]] | None]:
-    """Tokens and tags of a table whose rows are sentences; a row without tokens is a sentence of none."""
-    token = "tokens" if token is None else token
-    if isinstance(token, int) or isinstance(tag, int):
-        raise ArgumentError(f"the columns of {table.name} have names; pass them for token and tag, not numbers")
-    find_column(table, token, role="token")
-    tokens = _read_list(table, token, "token")
-    missing = [row for row, sentence in enumerate(tokens) if sentence is None]
-    if missing:
-        warnings.warn(
-            f"{table.at(missing[0])}: column {token!r} is empty{likes(len(missing) - 1)}. Kept as sentences of no "
-            "tokens",
-            Notice,
-            stacklevel=3,
-        )
-    sentences = [sentence or [] for sentence in tokens]
-    if not tagged:
-        return sentences, None
-    tag = _choose_tag(table, token) if tag is None else tag
-    find_column(table, tag, role="tag")
-    if token == tag:
-        raise ArgumentError(f"column {tag!r} is both token and tag; give each its own")
-    tags = [found or [] for found in _read_list(table, tag, "tag")]
-    wrong = [row for row, (one, other) in enumerate(zip(sentences, tags, strict=True)) if len(one) != len(other)]
-    if wrong:
-        row = wrong[0]
-        raise DataError(
-            f"{table.at(row)}: {len(sentences[row])} tokens in column {token!r} and {len(tags[row])} tags in {tag!r}"
-            f"{likes(len(wrong) - 1)}. Give each token one tag"
-        )
-    return sentences, tags
-
-
-def _choose_tag(table: Table, token: str) -> str:
-    """The column of the tags where none is named."""
-    lists = [name for name, kind in table.frame.schema.items() if isinstance(kind, pl.List) and name != token]
-    if "tags" in table.frame.columns or not lists:
-        return "tags"
-    if len(lists) > 1:
-        raise DataError(
-            f"{table.name} has no column 'tags', and lists in {', '.join(map(repr, lists))}; choose one with --tag"
-        )
-    return lists[0]
-
-
-def _read_list(table: Table, column: str, role: str) -> list[list[str] | None]:
-    """The lists of a column as strings; every one must be filled."""
-    values = table.frame[column]
-    kind = values.dtype
-    if kind == pl.Null:
-        return [None] * len(values)
-    if isinstance(kind, pl.Array):
-        values, kind = values.arr.to_list(), pl.List(kind.inner)
-    inner: Any = kind.inner if isinstance(kind, pl.List) else None
-    if inner is None or inner.is_nested():
-        raise DataError(f"{table.name}: column {column!r} is of type {kind}; a list of strings a row is needed")
-    if role == "token" and inner not in (pl.String, pl.Categorical, pl.Null):
-        raise DataError(f"{table.name}: column {column!r} is of type {kind}; tokens are strings")
-    lists: list[list[str] | None] = values.cast(pl.List(pl.String)).to_list()
-    for row, found in enumerate(lists):
-        for place, value in enumerate(found or ()):
-            if not value or "\0" in value:
-                held = "is empty" if not value else f"holds a NUL character, {quote(value)}"
-                raise DataError(f"{table.at(row)}: {role} {place + 1} in column {column!r} {held}; mend the list")
-    return lists

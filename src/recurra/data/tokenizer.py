@@ -43,7 +43,7 @@ class Tokenizer:
 
     kind: one of the above.
     vocabulary: the tokens of codes 4, 5, ...; of kind "subword" and "byte" bytes are spelled as the letters that
-        Radford et al. (2019) write for them.
+        Radford et al. (2019) write for them. Of kind "whitespace" one that holds blanks is known to `encode_words`.
     merges: of kind "subword", the pairs that are joined, the first learnt first.
     lowercase: whether texts are put in lower case first; then decoding gives lower case.
 

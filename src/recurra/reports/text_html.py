@@ -14,6 +14,7 @@ from recurra.reports.confusion import confusion_style, render_confusion
 from recurra.reports.contributions import contribution_style, render_contributions
 from recurra.reports.html import render_page
 from recurra.reports.reliability import reliability_chart
+from recurra.reports.tagged_words import render_tagged, tagged_style
 from recurra.reports.text_drawings import bins_of, write_drawings
 from recurra.reports.text_record import Examples, Explained, TextRecord
 from recurra.reports.text_scoreboard import class_listings, make_text_scoreboard, mistakes_listing
@@ -58,13 +59,15 @@ def render_texts(record: TextRecord) -> str:
         confusion=render_confusion(details["confusion"], names) if details.get("confusion") else None,
         explanations=_explanations(record.examples),
         alignments=[
-            (render_alignment(each.weights, each.source, each.target), each.reference)
+            (each.texts, render_alignment(each.weights, each.source, each.target))
             for each in record.examples.alignments
             if each.source and each.target
         ],
+        translations=record.examples.translations,
+        sentences=[render_tagged(*each) for each in record.examples.sentences if each.words],
         samples=record.examples.samples,
         mistakes=mistakes_listing(record),
-        style=Markup("{}{}{}").format(contribution_style(), alignment_style(), confusion_style()),
+        style=Markup("{}{}{}{}").format(contribution_style(), alignment_style(), confusion_style(), tagged_style()),
     )
 
 

@@ -13,7 +13,18 @@ import polars as pl
 from recurra.errors import RunError
 from recurra.reports.reading import damaged, number, read_metrics, read_object
 
-__all__ = ["TEXT_TASKS", "Alignment", "Compared", "Examples", "Explained", "Sample", "TextMeasure", "TextRecord"]
+__all__ = [
+    "TEXT_TASKS",
+    "Alignment",
+    "Compared",
+    "Examples",
+    "Explained",
+    "Sample",
+    "Sentence",
+    "TextMeasure",
+    "TextRecord",
+    "Translation",
+]
 
 TEXT_TASKS = ("classify", "tag", "language", "translate")
 _BIN = ("low", "high", "confidence", "right", "rows")
@@ -56,13 +67,30 @@ class Explained(NamedTuple):
     """What was right, if it is known."""
 
 
+class Translation(NamedTuple):
+    """A text, what was written for it, and what is right; None where the record does not say."""
+
+    text: str | None
+    translation: str | None
+    reference: str | None
+
+
 class Alignment(NamedTuple):
-    """What each target token was made of."""
+    """What each target token was made of, and the texts."""
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
-    reference: str | None = None
+    texts: Translation
+
+
+class Sentence(NamedTuple):
+    """Words with the tags that were said, how sure each is, and the true ones."""
+
+    words: tuple[str, ...]
+    said: tuple[str, ...]
+    truth: tuple[str, ...]
+    confidences: tuple[float, ...] | None = None
 
 
 class Sample(NamedTuple):
@@ -80,6 +108,8 @@ class Examples(NamedTuple):
     alignments: tuple[Alignment, ...] = ()
     samples: tuple[Sample, ...] = ()
     mistakes: tuple[Mapping[str, Any], ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    translations: tuple[Translation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,6 +238,8 @@ def _read_examples(file: Path) -> Examples:
                 for each in value.get("samples", [])
             ),
             tuple(dict(each) for each in value.get("mistakes", [])),
+            tuple(map(_sentence, value.get("sentences", []))),
+            tuple(map(_translation, value.get("translations", []))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(file, f"{type(error).__name__} at {error}") from None
@@ -237,5 +269,18 @@ def _alignment(value: Mapping[str, Any]) -> Alignment:
         raise ValueError("an alignment whose weights do not fit its tokens")
     if not all(0 <= share <= 1.001 for row in weights for share in row):
         raise ValueError("an alignment's weight that is no share")
-    reference = value.get("reference")
-    return Alignment(source, target, weights, None if reference is None else str(reference))
+    return Alignment(source, target, weights, _translation(value))
+
+
+def _translation(value: Mapping[str, Any]) -> Translation:
+    found = [value.get(name) for name in Translation._fields]
+    return Translation(*[None if text is None else str(text) for text in found])
+
+
+def _sentence(value: Mapping[str, Any]) -> Sentence:
+    words, said, truth = (tuple(map(str, value[name])) for name in ("words", "tags", "truth"))
+    sure = [number(share) for share in value.get("confidences", [])]
+    shares = tuple(share for share in sure if share is not None)
+    if not len(words) == len(said) == len(truth) or len(shares) not in (len(words), 0) or len(sure) != len(shares):
+        raise ValueError("a sentence whose tags do not fit its words")
+    return Sentence(words, said, truth, shares or None)

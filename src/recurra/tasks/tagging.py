@@ -16,14 +16,17 @@ import polars as pl
 from recurra.baselines.taggers import MostFrequentTag
 from recurra.cells import Cell
 from recurra.data.batching import LengthBatches
+from recurra.data.files import Table
 from recurra.data.frames import to_table
-from recurra.data.tagged import Tagged, read_tagged
-from recurra.data.vectors import Vectors, read_vectors
+from recurra.data.tagged import Tagged, read_tagged, tagged_lines
+from recurra.data.token_lists import read_token_lists
+from recurra.data.vectors import Vectors
 from recurra.errors import ArgumentError, DataError
 from recurra.layers.crf import Allowed, ConditionalRandomField
 from recurra.models import Seq2Seq
 from recurra.tasks.comparison import Comparison
 from recurra.tasks.explanation import Line
+from recurra.tasks.parameters import read_word_vectors
 from recurra.tasks.tagging_codes import Vocabulary
 from recurra.tasks.tagging_data import (
     Tagset,
@@ -45,6 +48,7 @@ from recurra.training.tagger import Said, TaggedCodes, tag_sentences, train_tagg
 __all__ = ["SequenceTagger"]
 
 _EXAMPLES, _EXAMPLE_TOKENS = 12, 60
+_ANSWERS = ("predicted", "confidence")  # columns of a frame
 
 
 class SequenceTagger(TaggingParameters):
@@ -64,6 +68,8 @@ class SequenceTagger(TaggingParameters):
     """
 
     task: ClassVar[str] = "tag"
+    tokens_per_second_: float | None
+    padding_share_: float | None
 
     def read(self, data: Any, *, tagged: bool = True, encoding: str = "utf-8") -> Tagged:
         """Sentences, and their tags where they are wanted.
@@ -81,12 +87,8 @@ class SequenceTagger(TaggingParameters):
         if isinstance(data, list | tuple):
             return read_lists(data, tagged=tagged)
         table = to_table(data)
-        names = [str("tokens" if self.token is None else self.token), str("tags" if self.tag is None else self.tag)]
-        for name in names[: 1 + tagged]:
-            if name not in table.frame.columns or not isinstance(table.frame.schema[name], pl.List):
-                raise DataError(f"the frame has no column {name!r} of lists; name the columns by token and tag")
-        lists = [[row or [] for row in table.frame.get_column(name).to_list()] for name in names[: 1 + tagged]]
-        return of_lists(*lists)
+        lists = read_token_lists(table, token=self.token, tag=self.tag, tagged=tagged)
+        return Tagged(*lists, table.name, table)
 
     def check(self, data: Tagged) -> None:
         """Raise what `fit` would raise for these sentences or parameters, without training."""
@@ -123,7 +125,8 @@ class SequenceTagger(TaggingParameters):
             lowercase=self.lowercase,
         )
         words = self.vocabulary_.words.vocabulary[: self.vocabulary_.known]
-        vectors = None if self.vectors is None else read_vectors(self.vectors, words)
+        vectors = read_word_vectors(self.vectors, words)
+        self.vectors_share_ = None if vectors is None else vectors.share
         learned, kept = self._codes(rows), self._codes(held)
         truth = self.tags_.decode(kept.tags)
         settings = self.settings(rows=len(learned.tags))
@@ -150,19 +153,23 @@ class SequenceTagger(TaggingParameters):
 
         data: a list of sentences, each a list of words, which gives a list of tags for each; a frame, which comes back
             with the columns `predicted` and `confidence`; or what `read` takes besides, which comes back as `Tagged`.
+
+        Raises:
+            DataError: what `read` raises; or the frame has a column of one of these names already.
         """
+        data = data.collect() if isinstance(data, pl.LazyFrame) else data
         rows = self._untagged(data)
+        is_frame = not isinstance(data, list | tuple | str | os.PathLike | Tagged)
+        frame = _without_answers(nw.from_native(data, eager_only=True)) if is_frame else None
         said = self._say(rows.tokens)
         tags = self.tags_.decode(said.tags)
         if isinstance(data, list):
             return tags
-        if isinstance(data, str | os.PathLike | Tagged | tuple):
+        if frame is None:
             return replace(rows, tags=tags)
-        frame = data.collect() if isinstance(data, pl.LazyFrame) else data
-        found = nw.from_native(frame, eager_only=True)
-        columns = {"predicted": tags, "confidence": _confidences(said)}
-        kind = found.implementation
-        return found.with_columns(
+        columns = dict(zip(_ANSWERS, (tags, _confidences(said)), strict=True))
+        kind = frame.implementation
+        return frame.with_columns(
             *(nw.new_series(name, values, backend=kind) for name, values in columns.items())
         ).to_native()
 
@@ -175,8 +182,20 @@ class SequenceTagger(TaggingParameters):
         return self._lines(sentences, lambda words, tags: " ".join(map("/".join, zip(words, tags, strict=True))))
 
     def predict_file(self, path: str | Path, *, encoding: str = "utf-8") -> list[Line]:
-        """What is said of each sentence of a file: token and tag in CoNLL's columns, and as JSON what a line has."""
-        return self._lines(self.read(path, tagged=False, encoding=encoding).tokens, as_columns)
+        """What is said of each sentence of a file, and as JSON what a line has.
+
+        The text is CoNLL's: of a file of columns its own lines, with the tags where `recurra.data.tagged.tagged_lines`
+        puts them; of lists token and tag.
+        """
+        rows = self.read(path, tagged=False, encoding=encoding)
+        found = self._lines(rows.tokens, as_columns)
+        if isinstance(rows.places, Table):
+            return found
+        tags = [line.fields["tags"] for line in found]
+        texts = tagged_lines(path, rows.places, tags, token=self.token, tag=self.tag, encoding=encoding)
+        if texts is None:
+            return found
+        return [Line(text, line.fields) for text, line in zip(texts, found, strict=True)]
 
     def evaluate(self, data: Any) -> TagScores:
         """Measures on tagged sentences that training has not seen.
@@ -225,7 +244,11 @@ class SequenceTagger(TaggingParameters):
         return {"sentences": [{**line.fields, "truth": tags} for line, tags in zip(said, truth, strict=True)]}
 
     def summary(self) -> dict[str, Any]:
-        """What was decided and made, for a run's record."""
+        """What was decided and made, for a run's record.
+
+        The speed is None after `load`: it is no part of a model, which two equal trainings save alike.
+        """
+        self._check_fitted()
         speed = self.tokens_per_second_
         return {
             "tags": list(self.tags_.names),
@@ -235,7 +258,8 @@ class SequenceTagger(TaggingParameters):
             "members": len(self.networks_),
             "weights": sum(part.numel() for part in self.networks_[0].parameters()),
             "padding_share": self.padding_share_,
-            "tokens_per_second": None if np.isnan(speed) else round(speed),
+            "vectors_share": self.vectors_share_,
+            "tokens_per_second": None if speed is None or np.isnan(speed) else round(speed),
             "explain": self.networks_[0].explain(),
         }
 
@@ -246,7 +270,13 @@ class SequenceTagger(TaggingParameters):
             ArtifactError: `path` exists and `overwrite` is not given.
         """
         self._check_fitted()
-        fitted = {"tags": self.tags_.names, "scheme": self.tags_.scheme, "known": self.vocabulary_.known}
+        fitted = {
+            "tags": self.tags_.names,
+            "scheme": self.tags_.scheme,
+            "known": self.vocabulary_.known,
+            "padding_share": self.padding_share_,
+            "vectors_share": self.vectors_share_,
+        }
         networks = {f"member-{place}": network for place, network in enumerate(self.networks_)}
         tokenizers = {"words": self.vocabulary_.words, "letters": self.vocabulary_.letters}
         save_text_task(self, fitted, networks, tokenizers, Path(path), overwrite=overwrite)
@@ -265,6 +295,9 @@ class SequenceTagger(TaggingParameters):
             self.tags_ = Tagset(tuple(map(str, saved.fitted["tags"])), str(saved.fitted["scheme"]))
             tokenizers = saved.tokenizers
             self.vocabulary_ = Vocabulary(tokenizers["words"], tokenizers["letters"], int(saved.fitted["known"]))
+            share = saved.fitted.get("padding_share")  # not in folders of older versions
+            self.padding_share_, self.tokens_per_second_ = None if share is None else float(share), None
+            self.vectors_share_ = saved.fitted.get("vectors_share")
             self.networks_ = [self._stored(saved, f"member-{place}") for place in range(self.members)]
         return self
 
@@ -345,6 +378,14 @@ class SequenceTagger(TaggingParameters):
     def _check_fitted(self) -> None:
         if not hasattr(self, "networks_"):
             raise ArgumentError("this SequenceTagger is not fitted; call fit first")
+
+
+def _without_answers(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """The frame; raise DataError where a column of it would be lost to what is said."""
+    taken = [name for name in _ANSWERS if name in frame.columns]
+    if taken:
+        raise DataError(f"frame has the column {taken[0]!r} already, into which goes what is predicted; rename it")
+    return frame
 
 
 def _confidences(said: Said) -> list[list[float]]:

@@ -9,11 +9,14 @@ from typing import Self
 
 import numpy as np
 
+from recurra.data.pipelines import SPECIAL, lowercased
 from recurra.data.tokenizer import Tokenizer
+from recurra.errors import ArgumentError
 from recurra.training.tagger import CodedSentences
 
 __all__ = ["Vocabulary"]
 
+_NO_WORDS = {*SPECIAL, "<unk>"}  # what stands for words that are not known, in texts too
 _LETTERS = 40  # of a word that are read; a longer one loses its middle
 
 
@@ -21,7 +24,7 @@ _LETTERS = 40  # of a word that are read; a longer one loses its middle
 class Vocabulary:
     """The words that training saw, and the letters that they are spelt with.
 
-    words: all of them, the most frequent first.
+    words: all of them, the most frequent first, equally frequent ones by their text; a word may hold blanks.
     letters: of the words as they are written.
     known: codes of words that a network knows: the rarer ones are unknown to it, though they were seen.
     """
@@ -34,11 +37,16 @@ class Vocabulary:
     def learn(
         cls, tokens: Sequence[Sequence[str]], *, min_count: int, vocabulary_size: int | None, lowercase: bool
     ) -> Self:
-        """The vocabulary of sentences; rarer words, and those beyond so many, are not known."""
-        words = Tokenizer.train((" ".join(row) for row in tokens), "whitespace", lowercase=lowercase)
+        """The vocabulary of sentences; rarer words, and those beyond so many, are not known.
+
+        Raises ArgumentError where there is no word, or half a character.
+        """
         letters = Tokenizer.train((word for row in tokens for word in row), "character")
-        counts = Counter(code for row in tokens for code in words.encode_words(row))
-        known = next((code for code in range(4, len(words)) if counts[code] < min_count), len(words))
+        counts = _count(tokens, lowercase=lowercase)
+        if not counts:
+            raise ArgumentError("tokens hold no word but '<unk>', the sign of an unknown one; pass sentences of words")
+        words = Tokenizer("whitespace", sorted(counts, key=lambda w: (-counts[w], w)), lowercase=lowercase)
+        known = len(SPECIAL) + sum(count >= min_count for count in counts.values())
         return cls(words, letters, known if vocabulary_size is None else min(known, vocabulary_size))
 
     def saw(self, words: Sequence[str]) -> list[bool]:
@@ -61,6 +69,14 @@ class Vocabulary:
         for place, row in enumerate(codes):
             letters[place, : len(row)] = row
         return CodedSentences(words, spelt, letters)
+
+
+def _count(tokens: Sequence[Sequence[str]], *, lowercase: bool) -> Counter[str]:
+    """How often each word is there, as the tokenizer looks it up."""
+    counts: Counter[str] = Counter()
+    for word, count in Counter(word for row in tokens for word in row).items():
+        counts[lowercased(word) if lowercase else word] += count
+    return Counter({word: count for word, count in counts.items() if word not in _NO_WORDS})
 
 
 def _shorten(letters: list[int]) -> list[int]:

@@ -24,6 +24,8 @@ from recurra.training.spans import Span, convert_tags, spans_of_tags
 __all__ = ["Tagset", "as_columns", "check_tokens", "find_tagset", "of_lists", "read_lists", "split_tagged"]
 
 _SHOWN = 20
+_OTHER_LETTERS = {"L": "E", "U": "S", "M": "I"}  # BILUO's last and unit, BMES's middle
+_OTHER_SCHEMES = (frozenset("OBILU"), frozenset("OBMES"))
 _BREAKS = re.compile(r"\s+")
 
 
@@ -45,7 +47,7 @@ class Tagset:
 
     def rewrite(self, tags: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags of sentences in this scheme; of those that `check` lets pass."""
-        return [convert_tags(row, self.scheme) if self.says_spans else list(row) for row in tags]
+        return [_convert(row, self.scheme) if self.says_spans else list(row) for row in tags]
 
     def encode(self, tags: Sequence[Sequence[str]]) -> list[list[int]]:
         """The codes of the tags of sentences, in this scheme."""
@@ -81,7 +83,7 @@ class Tagset:
 
     def _has(self, tag: str) -> bool:
         """Whether a tag in any scheme says what these say."""
-        spans = _read(tag)
+        spans = _read(_spelt(tag))
         return spans is not None and all(self._begins(span.type) in self.names for span in spans)
 
     @staticmethod
@@ -92,30 +94,30 @@ class Tagset:
 def find_tagset(data: Tagged, scheme: str, *, quiet: bool = False) -> Tagset:
     """The tags of sentences to learn from, in a scheme as `TaggingParameters` has it.
 
+    BILUO's L- and U- are read as E- and S-, BMES's M- as I-, where all tags are of that scheme.
+
     Raises DataError where there is no token, one tag only, or a tag that says no span though the scheme is one of
     spans; ArgumentError without tags. Unless quiet, a Notice tells of tags that have to be rewritten though nobody
-    asked for it.
+    asked for it, and of tags that say no span where most do.
     """
     found = _check(data)
-    readable = all(_read(tag) is not None for tag in found)
-    if scheme == "none" or (scheme == "auto" and not readable):
+    strange = _strange(found)
+    if scheme == "none" or (scheme == "auto" and strange):
+        if scheme == "auto" and not quiet:
+            _tell_strange(data, found, strange)
         return Tagset(tuple(sorted(found)), "none")
-    if not readable:
-        row, place, tag = next(
-            (row, place, tag)
-            for row, tags in enumerate(_tags(data))
-            for place, tag in enumerate(tags)
-            if _read(tag) is None
-        )
+    if strange:
+        row, place, tag = _places(data, strange)[0]
         raise DataError(
             f"{data.at(row, place)}: the tag {quote(tag)} says no span, which scheme {scheme!r} needs: 'O', or B-, I-, "
             "E- or S- and a type, as 'B-person'. Mend it, name another column, or leave the scheme out"
         )
+    spelt = {_spelt(tag) for tag in found}
     if scheme == "auto":
-        scheme = "bioes" if any(tag[0] in "ES" for tag in found) else "bio"
+        scheme = "bioes" if any(tag[0] in "ES" for tag in spelt) else "bio"
         if not quiet:
             _tell_rewritten(data, scheme)
-    kinds = sorted({span.type for tag in found for span in _read(tag) or ()})
+    kinds = sorted({span.type for tag in spelt for span in _read(tag) or ()})
     letters = "BIES" if scheme == "bioes" else "BI"
     names = [f"{letter}-{kind}" if kind else letter for kind in kinds for letter in letters]
     return Tagset(("O", *names), scheme)
@@ -205,7 +207,7 @@ def _tell_rewritten(data: Tagged, scheme: str) -> None:
     changed = [
         (row, place, tag, new)
         for row, tags in enumerate(_tags(data))
-        for place, (tag, new) in enumerate(zip(tags, convert_tags(tags, scheme), strict=True))
+        for place, (tag, new) in enumerate(zip(tags, _convert(tags, scheme), strict=True))
         if tag != new
     ]
     if changed:
@@ -218,10 +220,51 @@ def _tell_rewritten(data: Tagged, scheme: str) -> None:
         )
 
 
+def _tell_strange(data: Tagged, found: set[str], strange: set[str]) -> None:
+    """A Notice of tags that say no span where most do, so that no span is learnt or measured."""
+    if 2 * sum(bool(_read(_spelt(tag))) for tag in found - strange) <= len(found - {"O"}):
+        return
+    (row, place, tag), *more = _places(data, strange)
+    warnings.warn(
+        f"{data.at(row, place)}: the tag {quote(tag)} says no span, though most do{likes(len(more), noun='token')}. "
+        "All are learnt as plain tags, and spans are not measured; mend it, or choose the scheme none",
+        Notice,
+        stacklevel=4,
+    )
+
+
+def _places(data: Tagged, tags: set[str]) -> list[tuple[int, int, str]]:
+    """Where these tags are: sentence, token and tag."""
+    return [(row, place, tag) for row, each in enumerate(_tags(data)) for place, tag in enumerate(each) if tag in tags]
+
+
 def _tags(data: Tagged) -> list[list[str]]:
     if data.tags is None:
         raise ArgumentError("the sentences were read without tags, which this needs; name their column as tag")
     return data.tags
+
+
+def _strange(found: set[str]) -> set[str]:
+    """Those of the tags for which they say no spans together."""
+    unread = {tag for tag in found if _read(tag) is None}
+    strange = {tag for tag in unread if _read(_spelt(tag)) is None}
+    letters = {tag.partition("-")[0] for tag in found}
+    # Without a tag that begins a span, L, U and M may be anything.
+    begun = "B" in letters or (letters <= {"O", "U"} and "U" not in found)
+    if begun and any(letters <= scheme for scheme in _OTHER_SCHEMES):
+        return strange
+    return strange or unread
+
+
+def _spelt(tag: str) -> str:
+    """The tag with the letter that BIOES has for it."""
+    letter, dash, kind = tag.partition("-")
+    return _OTHER_LETTERS.get(letter, letter) + dash + kind
+
+
+def _convert(tags: Sequence[str], scheme: str) -> list[str]:
+    """The same spans in another scheme, whatever letters say them."""
+    return convert_tags([_spelt(tag) for tag in tags], scheme)
 
 
 @cache

@@ -17,7 +17,7 @@ from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.layers.words import WordInput
 from recurra.models import Seq2Seq
-from recurra.tasks.parameters import Parameters, paced_settings
+from recurra.tasks.parameters import Parameters, check_word_vectors, paced_settings
 from recurra.training.embeddings import begin_embedding
 from recurra.training.settings import TrainingSettings
 
@@ -39,9 +39,10 @@ class TaggingParameters(Parameters):
         characters: what reads a word's letters: "gru", "lstm" or another cell, or "convolution"; None: nothing does.
         character_size, character_hidden: features of a letter's vector; units of what reads them, in each direction.
         head: "softmax" decides each tag by itself; "crf", a conditional random field, all of a sentence together.
-        scheme: how tags say spans, as names and places. "auto": as they are, B- and I- or also E- and S-; where spans
-            begin with I- they are rewritten as "bio"; other tags say none. "bio", "bioes": rewritten as that one; what
-            is predicted is in it too. "none": tags are tags, whatever they look like.
+        scheme: how tags say spans, as names and places. "auto": as they are, B- and I- or also E- and S- (L- and U- of
+            BILUO, and M- of BMES, are read too); where spans begin with I- they are rewritten as "bio"; other tags say
+            none. "bio", "bioes": rewritten as that one; what is predicted is in it too. "none": tags are tags, whatever
+            they look like.
         dropout: of vectors, between layers and before the head.
         word_dropout: words taken for unknown ones at their place, so that spellings are relied on; None: 0.2, or 0
             without letters.
@@ -126,6 +127,7 @@ class TaggingParameters(Parameters):
             )
         if not isinstance(self.lowercase, bool):
             raise ArgumentError(f"lowercase is {self.lowercase!r}; expected True or False")
+        check_word_vectors(self.vectors, "word")
         self.settings(rows=1)
         with torch.device("meta"):
             self.network(10, 10, 2)
