@@ -1,5 +1,6 @@
 """Classifying texts as a user meets it: fit, predict from tables and pipes, explain, evaluate, report, resume."""
 
+import gzip
 import io
 import json
 import math
@@ -129,6 +130,60 @@ def test_explanations_add_up_to_the_log_odds(shell, classified, piped):
     assert abs(found["gap"]) < 0.01
 
 
+def test_explanations_as_json_are_one_a_line(shell, classified, mails, piped):
+    piped(b"about the pills\n\nabout the meeting\n")
+    found = [json.loads(line) for line in shell.does("predict", "run", "--explain", "--json").out.splitlines()]
+    assert [row["text"] for row in found] == ["about the pills", "", "about the meeting"]
+    shell.write(mails(3), "new.csv")
+    assert shell.does("predict", "run", "new.csv", "--explain", "--json").out.count("\n") == 3
+
+
+def test_columns_of_other_files_are_named_when_a_run_is_used(shell, classified, mails, piped):
+    shell.write(mails(12), "mails.csv")
+    shell.write(mails(12).replace("text,label", "body,kind"), "new.csv")
+    said = shell.refuses("predict", "run", "new.csv")
+    assert said.endswith("Choose one with --text")
+    expected = [row["predicted"] for row in shell.does("predict", "run", "mails.csv").rows]
+    assert [row["predicted"] for row in shell.does("predict", "run", "new.csv", "--text", "body").rows] == expected
+    assert shell.refuses("evaluate", "run", "new.csv", "--text", "body").endswith("Choose one with --label")
+    found = shell.does("evaluate", "run", "new.csv", "--text", "body", "--label", "kind", "--json").json["scores"]
+    assert found == shell.does("evaluate", "run", "mails.csv", "--json").json["scores"]
+    said = shell.refuses("evaluate", "run", "new.csv", "--tag", "kind")
+    assert said == "--tag is not there for TextClassifier; there are --text, --label"
+    said = shell.refuses("predict", "run", "new.csv", "--beam-size", 3)
+    assert said == "--beam-size is not there for TextClassifier"
+    piped(b"about\n")
+    assert shell.refuses("predict", "run", "--text", "body") == (
+        "--text names a column, and lines have none; leave it out"
+    )
+
+
+def test_lines_in_another_encoding_and_packed_ones_are_answered(shell, classified, piped):
+    lines = "about the pills\ncaf\u00e9\n"
+    expected = shell.does("predict", "run", shell.write(lines, "lines.txt"), "--json").out
+    piped(lines.encode("latin-1"))
+    assert shell.does("predict", "run", "--encoding", "latin-1", "--json").out == expected
+    piped(lines.encode("utf-16"))
+    assert shell.does("predict", "run", "--encoding", "utf-16", "--json").out == expected
+    shell.write(gzip.compress(lines.encode()), "lines.txt.gz")
+    assert shell.does("predict", "run", "lines.txt.gz", "--json").out == expected
+    piped(b"a\n")
+    assert shell.refuses("predict", "run", "--encoding", "utf9").startswith("encoding 'utf9' is not known")
+
+
+def test_a_reader_that_leaves_early_ends_the_command_quietly(classified):
+    with subprocess.Popen(
+        [*SHELL, "predict", str(classified)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"about the pills\n")
+        process.stdin.flush()
+        assert process.stdout.readline().strip() in (b"ham", b"spam")
+        process.stdout.close()
+        process.stdin.write(b"about the pills\n")
+        process.stdin.close()
+        assert (process.wait(), process.stderr.read()) == (141, b"")
+
+
 def test_a_table_is_explained_by_its_texts(shell, classified, mails):
     shell.write(mails(2), "new.csv")
     said = shell.does("predict", "run", "new.csv", "--explain").out
@@ -214,7 +269,8 @@ FAULTS = {
     "no label column": ("text,lable\na,x\n", "mails.csv has no column 'label' for the label; did you mean 'lable'?"),
     "no label": ("text,label\na,x\nb,\n", "mails.csv line 3: column 'label' has no label. Label or remove them"),
     "NUL": (b"text,label\n" + b"a,x\n" * 2000 + b"a\0b,y\n", "mails.csv line 2002: column 'text' holds a NUL"),
-    "NUL at once": (b"text,label\na\0b,y\n", "mails.csv holds bytes that no text has"),
+    "NUL at once": (b"text,label\na\0b,y\n", "mails.csv line 2: holds a NUL character, which no text has; remove"),
+    "a spreadsheet": (b"PK\x03\x04\x14\0\x06\0", "mails.csv holds bytes that no text has; save it as CSV or Parquet"),
     "not UTF-8": (b"text,label\ncaf\xe9,x\n", "mails.csv line 2: the byte 0xe9 at byte offset 14 is not utf-8; pass"),
     "two rows": ("text,label\na,x\nb,y\n", "0.1 of 2 rows cannot be held back; give more rows, or files of their own"),
     "nothing": ("", "mails.csv is empty; a header line and rows are needed"),
@@ -231,6 +287,55 @@ def test_a_fault_of_the_table_is_one_line_and_makes_no_run(shell, fault):
     assert all(note.startswith("note: ") for note in notes)
     assert error.startswith(f"error: {line}")
     assert not Path("run").exists()
+
+
+def test_long_texts_are_told_once_and_may_be_read_whole(shell, mails):
+    table = mails(40, changed={3: f"{'the pills ' * 250},spam", 8: f"{'the report ' * 201},ham"})
+    note = (
+        "mails.csv line 3: the text has 500 tokens, of which max_tokens=400 are read; 1 row like it. "
+        "Their middle is left out; give a larger max_tokens, or none"
+    )
+    shell.write("text,label\na,ham\nb,spam\n", "test.csv")
+    said = shell.classify(table, "--test", "test.csv")
+    assert (said.code, said.notes) == (0, [note])
+    assert json.loads(Path("run/summary.json").read_text())["cut"] == 2
+    said = shell.classify(
+        table, "--test", "test.csv", "--max-tokens", "none", "--class-weights", "balanced", out="whole"
+    )
+    assert (said.code, said.notes) == (0, [])
+    assert json.loads(Path("whole/summary.json").read_text())["cut"] == 0
+    parameters = json.loads(Path("whole/config.json").read_text())["parameters"]
+    assert (parameters["max_tokens"], parameters["class_weights"]) == (None, "balanced")
+
+
+def test_columns_of_answers_in_a_table_are_not_lost(shell, mails):
+    table = mails(40).replace("text,label", "text,predicted")
+    assert shell.classify(table, "--label", "predicted").code == 0
+    assert pl.read_csv("run/predictions.csv").columns == ["text", "predicted", "model_predicted", "confidence"]
+    assert shell.refuses("predict", "run", "mails.csv") == (
+        "mails.csv: what is predicted would replace its column 'predicted'; rename or drop the column"
+    )
+    shell.does("evaluate", "run", "mails.csv")
+
+
+def test_a_column_of_ids_taken_for_labels_is_told(shell):
+    rows = [f"the pills {row},{row if row < 36 else row % 4 + 50}" for row in range(60)]
+    said = shell.classify("text,label\n" + "\n".join(rows) + "\n")
+    assert said.code == 0
+    assert not [note for note in said.notes if "once" in note]
+    rows = [f"the pills {row},{row if row < 54 else 99}" for row in range(60)]
+    shell.write("text,label\nthe pills,99\nthe pills,1\n", "test.csv")
+    said = shell.classify("text,label\n" + "\n".join(rows) + "\n", "--test", "test.csv", out="ids")
+    assert said.code == 0
+    assert [note for note in said.notes if "once" in note] == [
+        "mails.csv: column 'label' holds 55 labels in 60 rows, 54 of them once, as ids and measurements do. "
+        "If they are no classes, name another column as label"
+    ]
+    shell.write("text,label\n" + "".join(f"the pills {row},{row}\n" for row in range(60)), "mails.csv")
+    assert shell.refuses("fit", "classify", "mails.csv", *_settings(), "--out", "none") == (
+        "mails.csv: column 'label' holds another label in each of 60 rows, as ids do, and none can be held back; "
+        "name the column of the classes as label"
+    )
 
 
 def test_texts_in_any_script_just_work(shell, mails):
@@ -264,14 +369,14 @@ def test_a_line_of_100_megabytes_is_refused_wherever_it_stands(shell, classified
         told = subprocess.run([*SHELL, "predict", "run"], stdin=file, capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert told.stdout.strip() in ("ham", "spam")  # of the line before it
-    assert told.stderr == "error: standard input line 2 has more than 10,000,000 bytes; break it into texts\n"
+    assert told.stderr == "error: standard input line 2 has more than 10,000,000 characters; break it into texts\n"
     assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"about\ncaf\xe9\n", "standard input line 2: the byte 0xe9 at byte 3 of the line is no UTF-8; convert it"),
+        (b"about\ncaf\xe9\n", "standard input line 2: the byte 0xe9 at byte 3 of the line is not utf-8; pass"),
         (b"about\na\0b\n", "standard input line 2 holds a NUL character, which no text has; remove it"),
     ],
     ids=["not UTF-8", "NUL"],
@@ -294,6 +399,13 @@ def test_a_fault_in_a_pipe_is_named_after_what_came_before_is_answered(shell, cl
         (("--cell", "lstmm"), "cell"),
         (("--epochs", "0"), "epochs is 0.0; it is a number above 0, such as 6"),
         (("--members", "0"), "members is 0; it is a whole number, 1 or more"),
+        (
+            ("--max-tokens", "few"),
+            "max_tokens is 'few'; it is a whole number, 1 or more, 'auto', or none for whole texts",
+        ),
+        (("--max-tokens", "0"), "max_tokens is 0; it is a whole number, 1 or more"),
+        (("--class-weights", "even"), "class_weights is 'even'; it is 'balanced', or none"),
+        (("--tokenizer", "byte", "--vectors", "v.txt"), "vectors are of words, the tokenizer is 'byte'; use 'word' or"),
         (("--held-back", "0"), "held_back is 0.0, which leaves nothing to measure on; pass a test file"),
         (("--held-back", "1.5"), "the share held back is 1.5; it lies between 0 and 1, such as 0.1"),
         (("--vectors", "none.txt"), "NONE.txt"),

@@ -8,7 +8,15 @@ import polars as pl
 import pytest
 
 from recurra.data import Table, read_table
-from recurra.data.labelled import Labelled, check_classes, list_classes, read_labelled
+from recurra.data.labelled import (
+    Labelled,
+    check_classes,
+    check_repeated,
+    class_places,
+    list_classes,
+    note_unique,
+    read_labelled,
+)
 from recurra.errors import ArgumentError, DataError, Notice
 
 
@@ -53,6 +61,10 @@ def test_texts_alone_need_no_label():
         (pl.Series([3, 1], dtype=pl.Int8), ["3", "1"]),
         (pl.Series([3.0, 0.5, -2.0, 1e300]), ["3", "0.5", "-2", "1e+300"]),
         (pl.Series([3.0, 0.5], dtype=pl.Float32), ["3", "0.5"]),
+        (pl.Series([0.1, 1.0], dtype=pl.Float32), ["0.1", "1"]),
+        (pl.Series(["3.0", "-2.", "4", "0.50"]), ["3", "-2", "4", "0.50"]),
+        (pl.Series(["3.0", "none"]), ["3.0", "none"]),
+        (pl.Series(["007", "1"]), ["007", "1"]),
         (pl.Series([True, False]), ["true", "false"]),
         (pl.Series(["pos", " neg"]), ["pos", " neg"]),
         (pl.Series(["NA", "none"]), ["NA", "none"]),
@@ -137,6 +149,52 @@ def test_an_unseen_label_is_named_with_the_count_and_the_known_ones():
         "there are: '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16', '17', "
         "'18', '19' and 80 more. Mend the label, remove the row, or train with it"
     )
+
+
+def test_a_label_is_the_same_in_files_of_all_types(tmp_path):
+    frame = pl.DataFrame({"text": ["a", "b", "c"], "label": [3.0, 0.5, 1e20]})
+    frame.write_csv(tmp_path / "a.csv")
+    frame.write_parquet(tmp_path / "a.parquet")
+    frame.write_ndjson(tmp_path / "a.jsonl")
+    found = [read_labelled(read_table(tmp_path / f"a.{kind}")) for kind in ("csv", "parquet", "jsonl")]
+    classes = list_classes(found[0])
+    assert classes[:2] == ["0.5", "3"]
+    for data in found:
+        check_classes(data, classes)
+        assert class_places(data.labels, classes) == [1, 0, 2]
+
+
+def test_a_number_may_be_written_in_another_way_unless_it_could_be_two():
+    assert class_places(["3", "0.50", "x", "3.1", "3.10", " 7"], ["0.5", "3.0", "3.1", "3.10", "7"]) == [
+        1, 0, None, 2, 3, 4,
+    ]  # fmt: skip
+    assert class_places(["3.100"], ["3.1", "3.10"]) == [None]
+    check_classes(labelled("3", "none"), ["3.0", "none"])
+    assert message(check_classes, labelled("3", "4"), ["3.0", "none"]).startswith("reviews.csv line 3: column 'label'")
+
+
+def test_labels_of_which_none_comes_again_are_refused():
+    assert message(check_repeated, labelled(*map(str, range(20)))) == (
+        "reviews.csv: column 'label' holds another label in each of 20 rows, as ids do, and none can be held back; "
+        "name the column of the classes as label"
+    )
+    check_repeated(labelled(*map(str, range(20)), "3"))
+    check_repeated(labelled(*map(str, range(19))))
+    check_repeated(Labelled(["x"] * 40, None, table()))
+
+
+def test_a_column_of_ids_that_was_taken_for_labels_is_told():
+    with pytest.warns(Notice) as caught:
+        note_unique(labelled(*map(str, range(38)), "1", "1"))
+    assert [str(one.message) for one in caught] == [
+        "reviews.csv: column 'label' holds 38 labels in 40 rows, 37 of them once, as ids and measurements do. "
+        "If they are no classes, name another column as label"
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        note_unique(labelled(*map(str, range(20)), *map(str, range(10))))  # two of three are there twice
+        note_unique(labelled(*map(str, range(19))))  # too few to tell
+        note_unique(Labelled(["x"] * 40, None, table()))
 
 
 def test_seen_labels_pass_without_a_word():

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
-from recurra.errors import ArgumentError, ArtifactError, DataError
+from recurra.errors import ArgumentError, ArtifactError, DataError, Notice
 from recurra.tasks.classification import TextClassifier
 from recurra.tasks.examples import surest
 
@@ -72,6 +74,11 @@ def test_a_frame_comes_back_as_its_own_kind(fitted, kind):
     assert columns == ["text", "label", "predicted", "confidence"]
 
 
+def test_the_texts_of_a_table_need_no_labels(fitted):
+    frame = pl.DataFrame({"text": ["about the pills", "lottery"], "n": [1, 2]})
+    assert fitted.texts_of(frame) == ["about the pills", "lottery"]
+
+
 def test_lines_are_answered_one_by_one(fitted):
     first, second = fitted.predict_lines(["the pills", "the report"])
     assert (first.text, second.text) == ("spam", "ham")
@@ -93,11 +100,58 @@ def test_explanations_add_up_and_name_what_decides(fitted):
         fitted.explain("x", "spm")
 
 
-def test_long_texts_lose_their_middle():
-    short = TextClassifier(**TINY, max_tokens=5, training={**TRAINING, "steps": 2}).fit(mails())
+def test_explanations_of_several_members_add_up_to_what_they_say_together():
+    both = TextClassifier(**TINY, members=2, training={**TRAINING, "steps": 30}).fit(mails())
+    with torch.no_grad():
+        both.networks_[0].head.projection.weight.mul_(5)  # one of them is surer by far
+    found = both.explain("about the pills of 3", steps=256)
+    odds = np.log(found.probability / (1 - found.probability))
+    assert found.base + sum(found.contributions) - found.gap == pytest.approx(odds, abs=1e-4)
+    assert abs(found.gap) < 0.02
+
+
+def test_long_texts_lose_their_middle_and_are_counted():
+    short = TextClassifier(**TINY, max_tokens=5, training={**TRAINING, "steps": 2})
+    rows, held = mails(), pl.DataFrame({"text": ["a b", "a b c d e f"], "label": ["ham", "spam"]})
+    rows = rows.with_columns(text=pl.when(pl.int_range(48) >= 3).then(pl.lit("the lottery")).otherwise("text"))
+    longer = rows.with_columns(text=pl.when(pl.int_range(48) == 7).then(pl.lit("x " * 1200)).otherwise("text"))
+    with pytest.warns(Notice) as caught:
+        short.fit(longer, valid=held)
+    assert [str(one.message) for one in caught] == [
+        "frame row 7: the text has 1,200 tokens, of which max_tokens=5 are read; 1 row like it. "
+        "Their middle is left out; give a larger max_tokens, or none"
+    ]
+    assert short.summary()["cut"] == 2
     text = "a b c d e f g"
     assert short.explain(text).tokens == ["a", "b", "c", "f", "g"]
     assert short.predict_proba([text]) == pytest.approx(short.predict_proba(["a b c x y z f g"]))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "max_tokens", "most"),
+    [
+        ("word", "auto", 400),
+        ("character", "auto", 2000),
+        ("byte", "auto", 2000),
+        ("byte", 400, 400),
+        ("word", None, None),
+    ],
+)
+def test_what_is_read_of_a_text_at_most_goes_by_the_tokenizer(tokenizer, max_tokens, most):
+    model = TextClassifier(**TINY, tokenizer=tokenizer, max_tokens=max_tokens, training={**TRAINING, "steps": 1})
+    assert model.most_tokens == most
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        model.fit(mails())
+    text = "a " * 2500 if tokenizer == "word" else "a" * 2500
+    assert len(model.explain(text, steps=1).tokens) == (most or 2500)
+    assert model.summary()["cut"] == 0
+
+
+def test_texts_of_many_letters_are_explained():
+    model = TextClassifier(**TINY, tokenizer="character", training={**TRAINING, "steps": 1}).fit(mails())
+    long = mails(4).with_columns(text=pl.lit("a" * 500))
+    assert len(model.examples(long)["explanations"]) == 4
 
 
 def test_a_comparison_holds_baselines_that_learned_from_history(fitted):
@@ -110,6 +164,51 @@ def test_a_comparison_holds_baselines_that_learned_from_history(fitted):
     assert found.predictions.columns == ["text", "label", "predicted", "confidence"]
     assert json.loads(json.dumps(found.to_json()))["details"]["confusion"] == [[5, 0], [0, 5]]
     assert list(fitted.compare(mails(10)).scores) == ["LSTM"]
+
+
+@pytest.mark.parametrize("name", ["predicted", "confidence"])
+def test_a_column_of_the_user_is_never_lost_to_what_is_predicted(fitted, name):
+    frame = mails(4).rename({"label": name})
+    with pytest.raises(DataError, match=f"^frame: what is predicted would replace its column '{name}'; rename or drop"):
+        fitted.predict(frame)
+    model = TextClassifier.__new__(TextClassifier)
+    model.__dict__ |= {**fitted.__dict__, "label": name}
+    found = model.compare(frame).predictions
+    others = {"predicted": "confidence", "confidence": "predicted"}
+    assert set(found.columns) == {"text", name, f"model_{name}", others[name]}
+    assert found[name].to_list() == frame[name].to_list()
+
+
+def test_classes_learned_from_csv_are_those_of_parquet(tmp_path):
+    rows = mails().with_columns(label=pl.when(pl.col("label") == "ham").then(2.0).otherwise(3.5))
+    rows.write_csv(tmp_path / "mails.csv")
+    rows.write_parquet(tmp_path / "mails.parquet")
+    model = TextClassifier(**TINY, training={**TRAINING, "steps": 1}).fit(tmp_path / "mails.csv")
+    assert model.classes_ == ["2", "3.5"]
+    first, second = (model.evaluate(tmp_path / name).to_json() for name in ("mails.parquet", "mails.csv"))
+    assert first == second
+    model.classes_ = ["2.0", "3.5"]  # as of a training with labels that are no numbers, too
+    assert model.compare(tmp_path / "mails.parquet").predictions["label"].unique().sort().to_list() == ["2.0", "3.5"]
+
+
+def test_a_label_for_nearly_every_text_is_told_once():
+    ids = mails(40).with_columns(label=pl.int_range(40).clip(upper_bound=37))
+    model = TextClassifier(**TINY, training={**TRAINING, "steps": 1})
+    with pytest.warns(Notice, match="column 'label' holds 38 labels in 40 rows, 37 of them once") as caught:
+        model.fit(ids)
+    assert len(caught) == 1
+
+
+def test_balanced_weights_find_rare_classes():
+    """Of ten texts with "odd" three are rare: likelier not, but likelier than elsewhere."""
+    label = (["rare"] * 3 + ["usual"] * 7) * 20 + ["usual"] * 200
+    frame = pl.DataFrame({"text": ["odd thing"] * 200 + ["plain thing"] * 200, "label": label})
+    recalls = {}
+    for weights in (None, "balanced"):
+        model = TextClassifier(**TINY, class_weights=weights, training={**TRAINING, "batch_size": 32}).fit(frame)
+        recalls[weights] = {each.name: each.recall for each in model.evaluate(frame).classes}
+    assert recalls[None] == {"rare": 0.0, "usual": 1.0}
+    assert recalls["balanced"] == {"rare": 1.0, "usual": pytest.approx(200 / 340)}
 
 
 def test_examples_are_the_surest_right_and_wrong_answers(fitted):
@@ -136,7 +235,7 @@ def test_every_tokenizer_takes_any_text(tokenizer):
     for text in ("שלום עולם", "👩‍👩‍👧 🇩🇪", "", "\u2028", "a" * 5000):
         found = model.explain(text)
         assert found.answer in ("ham", "spam")
-        assert len(found.tokens) <= 400
+        assert len(found.tokens) <= model.most_tokens
 
 
 def test_rows_to_stop_by_may_be_given(fitted):
@@ -155,6 +254,7 @@ def test_what_is_loaded_says_the_same(fitted, tmp_path):
     texts = [*mails(8).get_column("text"), "", "new words 🎉"]
     assert (again.predict_proba(texts) == fitted.predict_proba(texts)).all()
     assert again.get_params() | {"training": None} == fitted.get_params() | {"training": None}
+    assert again.summary() == fitted.summary()
     again.save(tmp_path / "again")
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
@@ -169,6 +269,7 @@ def test_vectors_of_a_file_come_back_with_their_own_size(tmp_path):
     (tmp_path / "vectors.txt").unlink()
     again = TextClassifier.load(tmp_path / "model")
     assert again.networks_[0].input.weight.shape[1] == 3
+    assert again.summary()["vectors_share"] == 2 / (len(model.tokenizer_) - 4) > 0.1
     assert (again.predict_proba(["the pills"]) == model.predict_proba(["the pills"])).all()
 
 
@@ -208,6 +309,23 @@ def test_parts_that_do_not_fit_together_are_refused(saved, fitted, tmp_path):
             TextClassifier.load(tmp_path / "bad")
 
 
+def test_what_older_versions_saved_is_loaded_with_less_in_its_summary(saved, tmp_path):
+    from recurra.training.store import write_folder
+
+    members = {name: (saved / name).read_bytes() for name in ("config.json", "model.safetensors", "tokenizer.json")}
+    config = json.loads(members["config.json"])
+    config["fitted"] = {name: config["fitted"][name] for name in ("classes", "temperature")}
+    config["parameters"] = {**config["parameters"], "max_tokens": 400}
+    del config["parameters"]["class_weights"]
+    write_folder(tmp_path / "old", {**members, "config.json": json.dumps(config).encode()}, kind="classify model")
+    again = TextClassifier.load(tmp_path / "old")
+    found = again.summary()
+    assert (found["padding_share"], found["cut"], found["vectors_share"]) == (None, None, None)
+    assert found["classes"] == ["ham", "spam"]
+    assert again.most_tokens == 400
+    again.save(tmp_path / "again")
+
+
 # --- what is refused
 
 
@@ -215,7 +333,15 @@ def test_parts_that_do_not_fit_together_are_refused(saved, fitted, tmp_path):
     ("parameters", "message"),
     [
         ({"members": 0}, "members is 0; it is a whole number, 1 or more"),
+        ({"members": None}, "members is None; it is a whole number, 1 or more"),
         ({"max_tokens": 1.5}, "max_tokens is 1.5; it is a whole number"),
+        (
+            {"max_tokens": "all"},
+            "max_tokens is 'all'; it is a whole number, 1 or more, 'auto', or none for whole texts",
+        ),
+        ({"class_weights": "even"}, "class_weights is 'even'; it is 'balanced', or none"),
+        ({"vectors": "v.txt", "tokenizer": "byte"}, "vectors are of words, the tokenizer is 'byte'; use 'word' or"),
+        ({"vectors": "v.txt", "tokenizer": "subword"}, "vectors are of words, the tokenizer is 'subword'; use 'word'"),
         ({"epochs": 0}, "epochs is 0; it is a number above 0"),
         ({"dropout": 1.0}, "dropout is 1.0; it is a probability from 0 to below 1"),
         ({"tokenizer": "words"}, "tokenizer is 'words'; did you mean 'word' or 'subword'?"),
@@ -231,6 +357,12 @@ def test_a_parameter_that_is_none_is_named_before_training(parameters, message):
 
 def test_what_is_not_fitted_says_so(tmp_path):
     model = TextClassifier()
-    for call in (lambda: model.predict(["a"]), lambda: model.explain("a"), lambda: model.save(tmp_path / "m")):
+    calls = (
+        model.summary,
+        lambda: model.predict(["a"]),
+        lambda: model.explain("a"),
+        lambda: model.save(tmp_path / "m"),
+    )
+    for call in calls:
         with pytest.raises(ArgumentError, match="this TextClassifier is not fitted; call fit first"):
             call()

@@ -8,16 +8,22 @@ from recurra.layers import Recurrent
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import Seq2Vec
-from recurra.training.classifier import CodedTexts, contributions, log_probabilities, train_classifier
+from recurra.training.classifier import (
+    CodedTexts,
+    balanced_weights,
+    contributions,
+    log_probabilities,
+    train_classifier,
+)
 from recurra.training.recorder import Recorder
 from recurra.training.rows import seeded
 from recurra.training.settings import TrainingSettings
 
 
-def build(seed=0, classes=3, pooling="max", cell="gru"):
+def build(seed=0, classes=3, pooling="max", cell="gru", dropout=0.3):
     def network():
         body = Recurrent(cell, 5, 6, bidirectional=True)
-        return Seq2Vec(Embedding(9, 5, padding=0), body, Softmax(12, classes), pooling=pooling, dropout=0.3)
+        return Seq2Vec(Embedding(9, 5, padding=0), body, Softmax(12, classes), pooling=pooling, dropout=dropout)
 
     return seeded(seed, network)
 
@@ -66,11 +72,26 @@ def test_more_steps_of_the_integral_leave_a_smaller_gap():
     assert gaps[1] < gaps[0] / 10
 
 
-def test_of_several_networks_contributions_are_the_means():
-    networks = [build(seed) for seed in (0, 1)]
-    one, two, both = (contributions(some, TEXTS[0], 2, temperature=1, steps=8) for some in (*zip(networks), networks))
-    assert both.contributions == pytest.approx(np.mean([one.contributions, two.contributions], 0), abs=1e-7)
-    assert (both.base, both.gap) == pytest.approx(((one.base + two.base) / 2, (one.gap + two.gap) / 2))
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_of_several_networks_contributions_add_up_to_the_odds_of_their_mean_probability(temperature):
+    """One network is sure and the others are not, so that the mean of their log-odds is another number."""
+    networks = [build(seed) for seed in (0, 1, 2)]
+    with torch.no_grad():
+        networks[0].head.projection.weight.mul_(80)
+    apart = []
+    for place in range(3):
+        found = contributions(networks, TEXTS[2], place, temperature=temperature, steps=256)
+        each = [np.exp(log_probabilities(network, TEXTS[2:3])[0]) for network in networks]
+        powers = np.mean(each, 0) ** (1 / temperature)
+        said = float(np.log(powers[place] / (powers.sum() - powers[place])))
+        assert found.base + sum(found.contributions) - found.gap == pytest.approx(said, abs=1e-4)
+        assert abs(found.gap) < 0.02
+        apart.append(abs(np.mean([odds(network, TEXTS[2], place, temperature) for network in networks]) - said))
+    assert max(apart) > 0.5
+    alike = contributions([networks[1]] * 2, TEXTS[0], 2, temperature=temperature, steps=8)
+    one = contributions([networks[1]], TEXTS[0], 2, temperature=temperature, steps=8)
+    assert alike.contributions == pytest.approx(one.contributions, abs=1e-5)
+    assert (alike.base, alike.gap) == pytest.approx((one.base, one.gap), abs=1e-5)
 
 
 def test_a_text_of_nothing_has_no_contributions_but_a_base():
@@ -100,3 +121,27 @@ def test_training_tells_classes_apart_and_keeps_the_best_weights():
     nats = -found[np.arange(20), held.target].mean()
     assert min(scores) == pytest.approx((1 - np.exp(-nats)) / 20, abs=1e-6)
     assert scores[0] > scores[-1]
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_weights_of_classes_are_those_of_the_cross_entropy(label_smoothing):
+    """One batch of all texts: the loss shown is the weighted one of the network as it was."""
+    target = np.array([0, 0, 0, 1, 2])
+    weights = balanced_weights(target, 3)
+    assert weights == pytest.approx([5 / 9, 5 / 3, 5 / 3])
+    assert weights[target].mean() == pytest.approx(1)
+    network = build(dropout=0.0)
+    network.head.label_smoothing = label_smoothing
+    raw = torch.from_numpy(log_probabilities(network, TEXTS))
+    each = torch.nn.functional.cross_entropy(
+        raw, torch.from_numpy(target), reduction="none", label_smoothing=label_smoothing
+    ).numpy()
+    texts, seen = CodedTexts(TEXTS, target), []
+    recorder = Recorder(on_step=lambda name, steps, record: seen.append(record.loss))
+    settings = TrainingSettings(steps=1, batch_size=5, learning_rate=0.01)
+    train_classifier(network, texts, texts, settings, recorder, "member-0", weights=weights)
+    assert seen[0] == pytest.approx(float((weights[target] * each).mean()), abs=1e-5)
+    assert abs(seen[0] - each.mean()) > 1e-3
+    if not label_smoothing:
+        given = torch.nn.functional.cross_entropy(raw, torch.from_numpy(target), weight=torch.from_numpy(weights))
+        assert seen[0] == pytest.approx(given.item(), abs=1e-5)

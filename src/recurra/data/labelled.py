@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,11 +17,23 @@ from recurra.data.lines import LONGEST, quote
 from recurra.data.values import likes
 from recurra.errors import ArgumentError, DataError, Notice, nearest
 
-__all__ = ["Labelled", "check_classes", "find_column", "list_classes", "read_labelled", "read_texts"]
+__all__ = [
+    "Labelled",
+    "check_classes",
+    "check_repeated",
+    "class_places",
+    "find_column",
+    "list_classes",
+    "note_unique",
+    "read_labelled",
+    "read_texts",
+]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_POINT_ZERO = r"^([+-]?\d+)\.0*$"
 _WHOLE = 1 << 53
 _SHOWN = 20
+_UNIQUE, _ENOUGH = 0.8, 20  # share of labels that occur once, and labels, from which the column may be a wrong one
 
 
 @dataclass(frozen=True)
@@ -65,8 +78,9 @@ def read_labelled(table: Table, *, text: str = "text", label: str | None = "labe
 
     text, label: the columns by name; label None reads texts alone.
 
-    A label may be of any type with one value a row and becomes a string: 3, and 3.0 too, "3"; true "true". Spaces
-    within a label count. Texts that are missing or blank become "", and a Notice counts them. Raises DataError when
+    A label may be of any type with one value a row and becomes a string: 3, and 3.0 too, "3"; true "true". So does
+    "3.0" as text, as CSV holds it, where all labels are numbers: a file of any type has the same. Spaces within a label
+    count. Texts that are missing or blank become "", and a Notice counts them. Raises DataError when
     a column is missing or holds lists, when a label is missing or blank, and where a text holds a NUL character.
     """
     find_column(table, text, role="text")
@@ -81,6 +95,8 @@ def read_labelled(table: Table, *, text: str = "text", label: str | None = "labe
         raise DataError(
             f"{table.at(missing[0])}: column {label!r} has no label{likes(len(missing) - 1)}. Label or remove them"
         )
+    if all(_to_number(one) is not None for one in labels.unique()):
+        labels = labels.str.replace(_POINT_ZERO, "$1")
     return Labelled(_fill(table, text), labels.to_list(), table, label)
 
 
@@ -103,15 +119,55 @@ def list_classes(data: Labelled) -> list[str]:
     return classes
 
 
+def check_repeated(data: Labelled) -> None:
+    """Raises DataError where each of many rows has a label of its own, so that no class has two texts."""
+    if len(data) >= _ENOUGH and len(set(data.labels or ())) == len(data):
+        raise DataError(
+            f"{data.table.name}: column {data.label!r} holds another label in each of {len(data):,} rows, as ids do, "
+            "and none can be held back; name the column of the classes as label"
+        )
+
+
+def note_unique(data: Labelled) -> None:
+    """Give a Notice where nearly every label occurs once, as in a column of ids that was taken for one of labels."""
+    counts = Counter(data.labels or ())
+    once = sum(count == 1 for count in counts.values())
+    if len(data) >= _ENOUGH and once >= _UNIQUE * len(data):
+        warnings.warn(
+            f"{data.table.name}: column {data.label!r} holds {len(counts):,} labels in {len(data):,} rows, {once:,} of "
+            "them once, as ids and measurements do. If they are no classes, name another column as label",
+            Notice,
+            stacklevel=3,
+        )
+
+
+def class_places(labels: Sequence[str], classes: Sequence[str]) -> list[int | None]:
+    """The place of each label among the classes, None where it is none; a number may be written in another way.
+
+    >>> class_places(["3", "2.50", "x", "3.0"], ["2.5", "3.0", "3"])
+    [2, 0, None, 1]
+    """
+    known: dict[str, int] = {name: place for place, name in enumerate(classes)}
+    values = [_to_number(name) for name in classes]
+    counts = Counter(values)
+    alike = {value: place for place, value in enumerate(values) if value is not None and counts[value] == 1}
+    found: dict[str, int | None] = {}
+    for label in set(labels):
+        value = _to_number(label)
+        found[label] = known.get(label, None if value is None else alike.get(value))
+    return [found[label] for label in labels]
+
+
 def check_classes(data: Labelled, classes: Sequence[str]) -> None:
     """Raises DataError with the first label that is none of the classes seen in training; ArgumentError without labels.
+
+    A number may be written in another way, as `class_places` has it.
 
     >>> check_classes(Labelled(["fine"], ["pos"], Table(pl.DataFrame()), "label"), ["neg", "pos"])
     """
     if data.labels is None:
         raise ArgumentError("the texts were read without labels, which evaluation needs; name their column as label")
-    known = set(classes)
-    unseen = [row for row, label in enumerate(data.labels) if label not in known]
+    unseen = [row for row, place in enumerate(class_places(data.labels, classes)) if place is None]
     if not unseen:
         return
     label = data.labels[unseen[0]]
@@ -178,7 +234,9 @@ def _to_strings(table: Table, column: str) -> pl.Series:
             f"{table.name}: column {column!r} is of type {values.dtype}; one text, number or date a row is needed"
         )
     if values.dtype.is_float():
-        numbers = [None if value is None or value != value else _write(value) for value in values.to_list()]
+        # Of float32 0.1 is 0.1, not 0.10000000149011612.
+        short = values.cast(pl.String).cast(pl.Float64) if values.dtype == pl.Float32 else values
+        numbers = [None if value is None or value != value else _write(value) for value in short.to_list()]
         return pl.Series(column, numbers, pl.String)
     return values.cast(pl.String)
 
@@ -187,9 +245,13 @@ def _write(value: float) -> str:
     return str(int(value)) if abs(value) < _WHOLE and value == int(value) else repr(value)
 
 
+def _to_number(label: str) -> float | None:
+    return float(label) if _NUMBER.fullmatch(label.strip()) else None
+
+
 def _order(label: str) -> tuple[bool, float, str]:
-    number = _NUMBER.fullmatch(label.strip())
-    return (False, float(label), label) if number else (True, 0.0, label)
+    number = _to_number(label)
+    return (True, 0.0, label) if number is None else (False, number, label)
 
 
 def _name_known(name: str, known: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -15,33 +15,39 @@ from recurra.baselines.texts import MajorityClass, NaiveBayes
 from recurra.cells import Cell
 from recurra.data.batching import LengthBatches
 from recurra.data.frames import like, to_table
-from recurra.data.labelled import Labelled, check_classes, list_classes, read_labelled
+from recurra.data.labelled import (
+    Labelled,
+    check_classes,
+    check_repeated,
+    class_places,
+    list_classes,
+    note_unique,
+    read_labelled,
+)
 from recurra.data.splitting import split_rows
 from recurra.data.tokenizer import Tokenizer
-from recurra.data.vectors import read_vectors
 from recurra.errors import ArgumentError, DataError, nearest
 from recurra.models import Seq2Vec
+from recurra.tasks.classification_codes import cut_middle, note_cut, usual_length
 from recurra.tasks.classification_parameters import ClassificationParameters
-from recurra.tasks.comparison import Comparison, Measure
+from recurra.tasks.classification_scores import MEASURES, beside, check_answers, row_of_scores
+from recurra.tasks.comparison import Comparison
 from recurra.tasks.examples import classified_examples
 from recurra.tasks.explanation import Explanation, Line
+from recurra.tasks.parameters import read_word_vectors
 from recurra.tasks.text_artifact import SavedTask, load_text_task, save_text_task
 from recurra.training.classification import ClassScores, fit_temperature, score_classes
-from recurra.training.classifier import CodedTexts, contributions, log_probabilities, train_classifier
+from recurra.training.classifier import (
+    CodedTexts,
+    balanced_weights,
+    contributions,
+    log_probabilities,
+    train_classifier,
+)
 from recurra.training.recorder import Recorder
 from recurra.training.rows import seeded
 
 __all__ = ["TextClassifier"]
-
-T = TypeVar("T")
-_MEASURES = (
-    Measure("accuracy", "accuracy", share=True),
-    Measure("precision", "precision", share=True),
-    Measure("recall", "recall", share=True),
-    Measure("f1", "F1", share=True),
-    Measure("log_loss", "log loss", higher_is_better=False),
-    Measure("calibration_error", "calibration error", higher_is_better=False, share=True),
-)
 
 
 class TextClassifier(ClassificationParameters):
@@ -50,9 +56,11 @@ class TextClassifier(ClassificationParameters):
         v_t = E[token_t],   h = pool(recurrence(v_1 .. v_T)),   p = softmax((V h + c) / temperature)
 
     The temperature is fitted after training on rows held back, so that probabilities can be believed (Guo et al. 2017).
-    Its parameters are those of `ClassificationParameters`, all by keyword.
+    With class_weights they are as of classes equally frequent, and too high for rare ones. Its parameters are those of
+    `ClassificationParameters`, all by keyword.
 
-    After `fit`: `classes_`, `tokenizer_`, `networks_`, `temperature_`.
+    After `fit`: `classes_`, `tokenizer_`, `networks_`, `temperature_`; of the training `padding_share_`, `cut_`, and
+    `vectors_share_`, the share of the vocabulary that the file of vectors has.
 
     >>> TextClassifier(cell="gru").get_params()["pooling"]
     'max'
@@ -72,6 +80,16 @@ class TextClassifier(ClassificationParameters):
             return data
         return read_labelled(to_table(data), text=self.text, label=self.label if labelled else None)
 
+    def texts_of(self, data: Any) -> list[str]:
+        """The texts of a table, which needs no labels; "" where there is none.
+
+        data: a path, or a frame.
+
+        Raises:
+            DataError: the column of the texts is missing.
+        """
+        return self.read(data, labelled=False).texts
+
     def check(self, data: Labelled) -> None:
         """Raise what `fit` would raise for these texts or parameters, without training."""
         list_classes(data)
@@ -80,7 +98,13 @@ class TextClassifier(ClassificationParameters):
         self.check_parameters()
 
     def split(self, data: Labelled, share: float, *, seed: int) -> tuple[Labelled, Labelled]:
-        """What is left and what is held back of each class."""
+        """What is left and what is held back of each class.
+
+        Raises:
+            DataError: every row has a label of its own; ArgumentError: the share is none, or the rows are too few.
+        """
+        if share:
+            check_repeated(data)
         kept, held = split_rows(len(data), share, seed=seed, groups=data.labels)
         return data.take(kept), data.take(held)
 
@@ -97,6 +121,7 @@ class TextClassifier(ClassificationParameters):
         """
         rows = self.read(data)
         self.check(rows)
+        note_unique(rows)
         held = None if valid is None else self.read(valid)
         if held is None:
             rows, held = self.split(rows, self.valid, seed=0)
@@ -109,17 +134,21 @@ class TextClassifier(ClassificationParameters):
             min_count=self.min_count,
             lowercase=self.lowercase,
         )
-        vectors = None if self.vectors is None else read_vectors(self.vectors, self.tokenizer_.vocabulary)
-        learned = CodedTexts(self._encode(rows.texts), self._targets(rows))
-        kept = CodedTexts(self._encode(held.texts), self._targets(held))
+        vectors = read_word_vectors(self.vectors, self.tokenizer_.vocabulary)
+        self.vectors_share_ = None if vectors is None else vectors.share
+        learned, kept = self._learnable(rows, held)
+        balanced = self.class_weights == "balanced"
+        weights = balanced_weights(learned.target, len(self.classes_)) if balanced else None
         settings = self.settings(rows=len(rows))
         self.networks_: list[Seq2Vec] = []
         for member in range(self.members):
             own = settings.replaced(seed=(settings.seed + 7919 * member) % 2**32)
             network = seeded(own.seed, lambda: self.network(len(self.tokenizer_), len(self.classes_), vectors))
-            train_classifier(network, learned, kept, own, recorder or Recorder(), f"member-{member}")
+            name = f"member-{member}"
+            train_classifier(network, learned, kept, own, recorder or Recorder(), name, weights=weights)
             self.networks_.append(network)
-        self.padding_share_ = LengthBatches([len(row) for row in learned.codes], settings.batch_size).padding_share()
+        lengths = [len(row) for row in learned.codes]
+        self.padding_share_: float | None = LengthBatches(lengths, settings.batch_size).padding_share()
         self.temperature_ = fit_temperature(self._logits(kept.codes), kept.target)
         return self
 
@@ -128,15 +157,17 @@ class TextClassifier(ClassificationParameters):
 
         data: a list of texts, which gives a list; or a table, which comes back with the columns `predicted` and
             `confidence`; a path comes back as a polars frame.
+
+        Raises:
+            DataError: a table has no column of the texts, or has one of these two already.
         """
-        texts = self._texts(data)
-        probabilities = self.predict_proba(texts)
-        best = probabilities.argmax(1)
-        labels = [self.classes_[place] for place in best]
         if isinstance(data, list):
-            return labels
-        columns = [pl.Series("predicted", labels), pl.Series("confidence", probabilities.max(1))]
-        return like(to_table(data).frame.with_columns(columns), data)
+            return self._answers(data)[0]
+        table = to_table(data)
+        check_answers(table)
+        labels, confidences = self._answers(self.texts_of(table))
+        columns = [pl.Series("predicted", labels, pl.String), pl.Series("confidence", confidences)]
+        return like(table.frame.with_columns(columns), data)
 
     def predict_lines(self, lines: list[str]) -> list[Line]:
         """What is said of each text, for a pipe: its class, and as JSON the probability of each."""
@@ -155,7 +186,8 @@ class TextClassifier(ClassificationParameters):
         ]
 
     def summary(self) -> dict[str, Any]:
-        """What was decided and made, for a run's record."""
+        """What was decided and made, for a run's record; cut: texts of the training that lost their middle."""
+        self._check_fitted()
         return {
             "classes": self.classes_,
             "tokens": len(self.tokenizer_),
@@ -163,6 +195,8 @@ class TextClassifier(ClassificationParameters):
             "weights": sum(part.numel() for part in self.networks_[0].parameters()),
             "temperature": self.temperature_,
             "padding_share": self.padding_share_,
+            "cut": self.cut_,
+            "vectors_share": self.vectors_share_,
             "explain": self.networks_[0].body.explain(),
         }
 
@@ -197,21 +231,14 @@ class TextClassifier(ClassificationParameters):
                 columns = [rival.classes.index(label) for label in self.classes_]
                 scores[rival.name] = score_classes(target, rival.probabilities(rows.texts)[:, columns], self.classes_)
         probabilities = self._probabilities(self._encode(rows.texts))
-        best = probabilities.argmax(1)
-        frame = pl.DataFrame(
-            {
-                self.text: rows.texts,
-                self.label: rows.labels,
-                "predicted": [self.classes_[place] for place in best],
-                "confidence": probabilities.max(1),
-            }
-        )
+        answers = [self.classes_[place] for place in probabilities.argmax(1)], probabilities.max(1)
+        truth = [self.classes_[place] for place in target]
         return Comparison(
             measured_on=f"{len(rows):,} text{'' if len(rows) == 1 else 's'} of {measured_on}",
-            measures=_MEASURES,
-            scores={name: _row(found) for name, found in scores.items()},
+            measures=MEASURES,
+            scores={name: row_of_scores(found) for name, found in scores.items()},
             details=scores[self.name].to_json(),
-            predictions=frame,
+            predictions=beside({self.text: rows.texts, self.label: truth}, answers),
         )
 
     def explain(self, text: str, answer: str | None = None, *, steps: int = 32) -> Explanation:
@@ -224,7 +251,7 @@ class TextClassifier(ClassificationParameters):
         (codes,) = self._encode([text])
         probabilities = self._probabilities([codes])[0]
         place = int(probabilities.argmax()) if answer is None else self._place(answer)
-        spans = self._cut(self.tokenizer_.spans(text))
+        spans = cut_middle(self.tokenizer_.spans(text), self.most_tokens)
         found = contributions(self.networks_, codes, place, temperature=self.temperature_, steps=steps)
         return Explanation(
             text=text,
@@ -242,7 +269,13 @@ class TextClassifier(ClassificationParameters):
         rows = self.read(data)
         codes, target = self._encode(rows.texts), self._targets(rows)
         return classified_examples(
-            rows.texts, target, self._probabilities(codes), self.classes_, [len(row) for row in codes], self.explain
+            rows.texts,
+            target,
+            self._probabilities(codes),
+            self.classes_,
+            [len(row) for row in codes],
+            self.explain,
+            longest=usual_length(self.tokenizer),
         )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -252,7 +285,13 @@ class TextClassifier(ClassificationParameters):
             ArtifactError: `path` exists and `overwrite` is not given.
         """
         self._check_fitted()
-        fitted = {"classes": self.classes_, "temperature": self.temperature_}
+        fitted = {
+            "classes": self.classes_,
+            "temperature": self.temperature_,
+            "padding_share": self.padding_share_,
+            "cut": self.cut_,
+            "vectors_share": self.vectors_share_,
+        }
         networks = {f"member-{place}": network for place, network in enumerate(self.networks_)}
         save_text_task(self, fitted, networks, {"tokenizer": self.tokenizer_}, Path(path), overwrite=overwrite)
 
@@ -269,6 +308,8 @@ class TextClassifier(ClassificationParameters):
             self = saved.task
             self.classes_ = [str(name) for name in saved.fitted["classes"]]
             self.temperature_ = float(saved.fitted["temperature"])
+            self.padding_share_ = saved.fitted.get("padding_share")  # older ones have none of these
+            self.cut_, self.vectors_share_ = saved.fitted.get("cut"), saved.fitted.get("vectors_share")
             self.tokenizer_ = saved.tokenizers["tokenizer"]
             self.networks_ = [
                 saved.network(f"member-{place}", lambda: self._stored(saved)) for place in range(self.members)
@@ -287,18 +328,23 @@ class TextClassifier(ClassificationParameters):
         return self.read(data, labelled=False).texts
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [self._cut(codes) for codes in self.tokenizer_.encode_all(texts)]
+        return [cut_middle(codes, self.most_tokens) for codes in self.tokenizer_.encode_all(texts)]
 
-    def _cut(self, row: list[T]) -> list[T]:
-        """A row without its middle if it is longer than max_tokens."""
-        most = self.max_tokens
-        if most is None or len(row) <= most:
-            return row
-        return row[: most - most // 2] + row[len(row) - most // 2 :]
+    def _learnable(self, *parts: Labelled) -> list[CodedTexts]:
+        """What is learned and what it is stopped by, in codes; a Notice tells of texts that are cut."""
+        whole = [self.tokenizer_.encode_all(part.texts) for part in parts]
+        self.cut_: int | None = note_cut(parts, whole, self.most_tokens)
+        cut = [[cut_middle(codes, self.most_tokens) for codes in texts] for texts in whole]
+        return [CodedTexts(codes, self._targets(part)) for codes, part in zip(cut, parts, strict=True)]
 
     def _targets(self, rows: Labelled) -> NDArray[np.int64]:
-        places = {name: place for place, name in enumerate(self.classes_)}
-        return np.array([places[label] for label in rows.labels or []], np.int64)
+        """The class of each row, all of which are known."""
+        return np.array(class_places(rows.labels or [], self.classes_), np.int64)
+
+    def _answers(self, texts: list[str]) -> tuple[list[str], NDArray[np.float64]]:
+        """The likeliest class of each text, and its probability."""
+        probabilities = self.predict_proba(texts)
+        return [self.classes_[place] for place in probabilities.argmax(1)], probabilities.max(1)
 
     def _place(self, answer: str) -> int:
         if answer not in self.classes_:
@@ -317,12 +363,3 @@ class TextClassifier(ClassificationParameters):
     def _check_fitted(self) -> None:
         if not hasattr(self, "temperature_"):
             raise ArgumentError("this TextClassifier is not fitted; call fit first")
-
-
-def _row(found: ClassScores) -> dict[str, float | None]:
-    return {
-        "accuracy": found.accuracy,
-        **found.macro._asdict(),
-        "log_loss": found.log_loss,
-        "calibration_error": found.calibration_error,
-    }

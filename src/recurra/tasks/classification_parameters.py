@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
 from recurra.cells import Cell, get_cell
-from recurra.data.lines import check_file
 from recurra.data.tokenizer import TokenKind
 from recurra.data.vectors import Vectors
 from recurra.errors import ArgumentError, nearest
@@ -16,7 +14,8 @@ from recurra.layers import Recurrent
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import Seq2Vec
-from recurra.tasks.parameters import Parameters, paced_settings
+from recurra.tasks.classification_codes import usual_length
+from recurra.tasks.parameters import Parameters, check_word_vectors, paced_settings
 from recurra.training.embeddings import SMALL, begin_embedding
 from recurra.training.settings import TrainingSettings
 
@@ -37,10 +36,16 @@ class ClassificationParameters(Parameters):
         embedding_dropout: whole tokens dropped, each at all its places in a text.
         recurrent_dropout, weight_dropout: of the recurrence; see `recurra.nn.Recurrent`.
         label_smoothing: share of each target that goes to all classes alike.
+        class_weights: "balanced": each class counts alike in the loss, however few its texts, so that rare ones are
+            found more often; a text counts inversely to how frequent its class is, 1 in the mean. The network then
+            answers as if all classes were equally frequent, and overrates rare ones. The temperature, fitted to rows
+            held back as frequent as they are, takes back how sure it is in all, not this. None: each text counts alike.
         tokenizer: "word", "whitespace" (for texts that are tokenised already), "subword", "character" or "byte".
         vocabulary_size, min_count, lowercase: of the tokenizer; see `recurra.data.Tokenizer`.
-        max_tokens: longer texts lose their middle; None: whole texts.
-        vectors: a file of pretrained word vectors (word2vec's or GloVe's text format), which sets embedding_size.
+        max_tokens: longer texts lose their middle, and a Notice counts those of the training; "auto": 400, or 2,000 for
+            the tokenizers "character" and "byte"; None: whole texts.
+        vectors: a file of pretrained word vectors (word2vec's or GloVe's text format), which sets embedding_size; for
+            the tokenizers "word" and "whitespace".
         members: networks whose probabilities are averaged.
         epochs: how often each text is read; of few texts as often as makes 200 steps.
         valid: share of the texts held back to stop the training and to fit the temperature.
@@ -62,11 +67,12 @@ class ClassificationParameters(Parameters):
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        class_weights: str | None = None,
         tokenizer: str = "word",
         vocabulary_size: int | None = 30_000,
         min_count: int | None = None,
         lowercase: bool = True,
-        max_tokens: int | None = 400,
+        max_tokens: int | str | None = "auto",
         vectors: str | None = None,
         members: int = 1,
         epochs: float = 6,
@@ -79,7 +85,7 @@ class ClassificationParameters(Parameters):
         self.embedding_size, self.pooling = embedding_size, pooling
         self.dropout, self.embedding_dropout = dropout, embedding_dropout
         self.recurrent_dropout, self.weight_dropout = recurrent_dropout, weight_dropout
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.class_weights = label_smoothing, class_weights
         self.tokenizer, self.vocabulary_size, self.min_count = tokenizer, vocabulary_size, min_count
         self.lowercase, self.max_tokens, self.vectors = lowercase, max_tokens, vectors
         self.members, self.epochs, self.valid, self.training = members, epochs, valid, training
@@ -90,19 +96,27 @@ class ClassificationParameters(Parameters):
         """What tables call this classifier: its cell's class."""
         return type(get_cell(self.cell)).__name__
 
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens of a text that are read; None: all."""
+        return usual_length(self.tokenizer) if isinstance(self.max_tokens, str) else self.max_tokens
+
     def check_parameters(self) -> None:
         """Raise `ArgumentError` for a parameter that is none, before anything is read or trained."""
-        for name in ("max_tokens", "members"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ArgumentError(f"{name} is {value!r}; it is a whole number, 1 or more")
+        if not _is_count(self.members):
+            raise ArgumentError(f"members is {self.members!r}; it is a whole number, 1 or more")
+        if self.max_tokens not in (None, "auto") and not _is_count(self.max_tokens):
+            raise ArgumentError(
+                f"max_tokens is {self.max_tokens!r}; it is a whole number, 1 or more, 'auto', or none for whole texts"
+            )
+        if self.class_weights not in (None, "balanced"):
+            raise ArgumentError(f"class_weights is {self.class_weights!r}; it is 'balanced', or none")
         for name in ("dropout", "embedding_dropout", "recurrent_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)!r}; it is a probability from 0 to below 1")
         if self.tokenizer not in get_args(TokenKind):
             raise ArgumentError(f"tokenizer is {self.tokenizer!r}; {nearest(str(self.tokenizer), get_args(TokenKind))}")
-        if self.vectors is not None:
-            check_file(Path(self.vectors), "a file of word vectors")
+        check_word_vectors(self.vectors, self.tokenizer)
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0:
             raise ArgumentError(f"epochs is {self.epochs!r}; it is a number above 0, such as 6")
         self.settings(rows=1)
@@ -136,3 +150,7 @@ class ClassificationParameters(Parameters):
         )
         head = Softmax(body.output_size, classes, label_smoothing=self.label_smoothing)
         return Seq2Vec(embedding, body, head, pooling=self.pooling, dropout=self.dropout)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

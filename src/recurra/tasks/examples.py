@@ -13,7 +13,7 @@ from recurra.tasks.explanation import Explanation
 __all__ = ["classified_examples", "clipped", "surest"]
 
 _EXPLAINED, _MISTAKES = 3, 10  # answers of each kind
-_SHORT, _LONGEST = 60, 400  # tokens: what is easily read, and what is shown at all
+_SHORT = 60  # tokens: what is easily read
 
 
 def classified_examples(
@@ -23,14 +23,17 @@ def classified_examples(
     classes: Sequence[str],
     lengths: Sequence[int],
     explain: Callable[[str], Explanation],
+    *,
+    longest: int = 400,
 ) -> dict[str, Any]:
     """Of classified texts the surest right and wrong answers, explained, and more of those wrong, as plain data.
 
     target: (text,), the true classes as places. probabilities: (text, class). lengths: of the texts in tokens.
+    longest: tokens of a text that is shown at all.
     """
     best, sure = probabilities.argmax(1), probabilities.max(1)
-    right = surest(sure, best == target, lengths, _EXPLAINED)
-    wrong = surest(sure, best != target, lengths, _EXPLAINED + _MISTAKES)
+    right = surest(sure, best == target, lengths, _EXPLAINED, longest=longest)
+    wrong = surest(sure, best != target, lengths, _EXPLAINED + _MISTAKES, longest=longest)
     return {
         "explanations": [
             {**explain(texts[row]).to_json(), "truth": classes[target[row]]} for row in (*right, *wrong[:_EXPLAINED])
@@ -47,17 +50,24 @@ def classified_examples(
     }
 
 
-def surest(confidence: NDArray[np.float64], chosen: NDArray[np.bool_], lengths: Sequence[int], count: int) -> list[int]:
+def surest(
+    confidence: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    lengths: Sequence[int],
+    count: int,
+    *,
+    longest: int = 400,
+) -> list[int]:
     """Some rows with the highest confidence, of texts that are short if there are enough of them.
 
     confidence: (row,). chosen: (row,), which rows to take from. lengths: of each row in tokens; a row without a token,
-        or of more than 400, is not taken.
+        or of more than the longest, is not taken.
 
     >>> surest(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), [100, 5, 5], 1)
     [2]
     """
     size = np.asarray(lengths, np.int64)
-    rows = np.flatnonzero(chosen & (size > 0) & (size <= _LONGEST))
+    rows = np.flatnonzero(chosen & (size > 0) & (size <= longest))
     order = rows[np.lexsort((rows, -confidence[rows], size[rows] > _SHORT))]
     return [int(row) for row in order[:count]]
 

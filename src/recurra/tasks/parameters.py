@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, Self
 
+from recurra.data.tokenizer import Tokenizer
+from recurra.data.vectors import Vectors, check_vectors, read_vectors
 from recurra.errors import ArgumentError, nearest
 from recurra.training.settings import TrainingSettings
 
-__all__ = ["Parameters", "paced_settings", "training_settings"]
+__all__ = ["Parameters", "check_word_vectors", "paced_settings", "read_word_vectors", "training_settings"]
 
 _LEAST_STEPS = 200
 
@@ -62,6 +65,8 @@ def paced_settings(
 ) -> TrainingSettings:
     """Training settings in which the task's epochs have become steps; what was given by name stays as it is.
 
+    given: a dict of those that are to differ; or a `TrainingSettings`, which stays as it is in all of its fields, so
+        that its `steps` say how long training takes, and the epochs nothing.
     rows: of the training data. epochs: how often each is read, validated twice an epoch; of few rows as often as makes
         200 steps, for a network learns little in less.
     """
@@ -73,3 +78,28 @@ def paced_settings(
         "checkpoint_every": max(50, per_epoch // 2),
     }
     return training_settings(given, {**defaults, **paced})
+
+
+def check_word_vectors(path: str | None, tokenizer: str) -> None:
+    """Raise `ArgumentError` for pretrained vectors where tokens are no words, `DataError` for a file that holds none.
+
+    path: of the file; None: there are no such vectors. tokenizer: its kind.
+    """
+    if path is None:
+        return
+    if tokenizer not in ("word", "whitespace"):
+        raise ArgumentError(f"vectors are of words, the tokenizer is {tokenizer!r}; use 'word' or 'whitespace'")
+    check_vectors(path)
+
+
+def read_word_vectors(path: str | None, vocabulary: Sequence[str]) -> Vectors | None:
+    """The pretrained vectors of a vocabulary's words, for the codes that are their places; None without a file.
+
+    vocabulary: of a tokenizer; its first ones, padding to end, are no words.
+
+    Raises:
+        DataError: the file is damaged, or has none of the words.
+    """
+    if path is None:
+        return None
+    return read_vectors(path, {word: code for code, word in enumerate(vocabulary) if code > Tokenizer.end})

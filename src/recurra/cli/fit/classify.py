@@ -22,6 +22,7 @@ from recurra.cli.fit.options import (
     Seed,
     Steps,
     Test,
+    Training,
     Valid,
     VocabularySize,
     WeightDropout,
@@ -53,11 +54,16 @@ def classify(
     recurrent_dropout: RecurrentDropout = 0.0,
     weight_dropout: WeightDropout = 0.0,
     label_smoothing: Annotated[float, typer.Option(help="Share of each target that goes to all classes.")] = 0.0,
+    class_weights: Annotated[
+        str | None, typer.Option(help="balanced: classes count alike, however rare. [default: texts do]")
+    ] = None,
     tokenizer: Annotated[str, typer.Option(help="word, whitespace, subword, character or byte.")] = "word",
     vocabulary_size: VocabularySize = 30_000,
     min_count: MinCount = None,
     lowercase: Lowercase = True,
-    max_tokens: Annotated[int | None, typer.Option(help="Longer texts lose their middle.")] = 400,
+    max_tokens: Annotated[
+        str, typer.Option(help="Longer texts lose their middle; auto (400, or 2000 characters or bytes) or none.")
+    ] = "auto",
     vectors: WordVectors = None,
     members: Annotated[int, typer.Option(help="Networks in the ensemble.")] = 1,
     epochs: Epochs = 6,
@@ -66,6 +72,7 @@ def classify(
     learning_rate: LearningRate = None,
     optimizer: Optimizer = None,
     seed: Seed = None,
+    training: Training = [],  # noqa: B006 - typer copies
     encoding: Encoding = "utf-8",
     separator: Separator = None,
     force: Force = False,
@@ -93,15 +100,23 @@ def classify(
         "recurrent_dropout": recurrent_dropout,
         "weight_dropout": weight_dropout,
         "label_smoothing": label_smoothing,
+        "class_weights": None if class_weights == "none" else class_weights,
         "tokenizer": tokenizer,
         "vocabulary_size": vocabulary_size,
         "min_count": min_count,
         "lowercase": lowercase,
-        "max_tokens": max_tokens,
+        "max_tokens": _most_tokens(max_tokens),
         "vectors": str(vectors.resolve()) if vectors else None,
         "members": members,
         "epochs": epochs,
-        "training": training_options(steps, batch_size, learning_rate, optimizer, seed),
+        "training": training_options(
+            training,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            seed=seed,
+        ),
         "text": text,
         "label": label,
     }
@@ -115,3 +130,10 @@ def classify(
     )
     run, rows = job.start(run_folder(out, data), force=force)
     run_job(job, run, rows, as_json=json, quiet=quiet)
+
+
+def _most_tokens(given: str) -> int | str | None:
+    """A number where it is one, None for "none"; what else it may be is for the classifier to say."""
+    if given == "none":
+        return None
+    return int(given) if given.isascii() and given.isdecimal() else given
