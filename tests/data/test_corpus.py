@@ -30,6 +30,7 @@ def test_codes_are_those_of_the_whole_text(kind, tmp_path):
     (tmp_path / "a.txt").write_bytes(text.encode())
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(text.encode()))
     corpus = encode_corpus([tmp_path / "a.txt", tmp_path / "b.txt.gz"], tokenizer, tmp_path / "codes.npy")
+    text = text.replace("\r\n", "\n")
     assert isinstance(corpus.codes, np.memmap)
     assert corpus.codes.dtype == np.uint16
     assert corpus.codes.tolist() == tokenizer.encode(text) * 2
@@ -44,7 +45,8 @@ def test_lines_are_texts_with_an_end_behind_each(kind, tmp_path):
     tokenizer = Tokenizer.train([LINE], kind, min_count=1)
     (tmp_path / "a.txt").write_bytes(text.encode())
     corpus = encode_corpus(tmp_path / "a.txt", tokenizer, tmp_path / "codes.npy", lines=True)
-    each = [[*tokenizer.encode(line.removesuffix("\r")), tokenizer.end] for line in text.split("\n")]
+    text = text.replace("\r\n", "\n")
+    each = [[*tokenizer.encode(line), tokenizer.end] for line in text.split("\n")]
     assert corpus.codes.tolist() == [code for line in each for code in line]
     assert (corpus.characters, corpus.bytes) == (len(text), len(text.encode()))
 
@@ -108,6 +110,30 @@ def test_blocks_are_the_text(tmp_path):
     assert "".join(blocks) == text
     (tmp_path / "a.txt").write_bytes("é".encode("latin-1"))
     assert list(read_blocks(tmp_path / "a.txt", encoding="latin-1")) == ["é"]
+
+
+def test_breaks_of_two_characters_are_one_also_where_a_block_ends_between_them(tmp_path):
+    text = "xx" + "a\r\n" * 350_000 + "\r\r\n\ra\r"  # a block ends at byte 1,048,576, behind a \r
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    assert text[1_048_575:1_048_577] == "\r\n"
+    blocks = list(read_blocks(tmp_path / "a.txt"))
+    assert len(blocks) > 2
+    assert "".join(blocks) == "xx" + "a\n" * 350_000 + "\r\n\ra\r"
+
+
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_from_windows_is_the_same_corpus(kind, lines, tmp_path):
+    text = "the cat\nsat\n\non a mat\n"
+    tokenizer = Tokenizer.train([text], kind, min_count=1)
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    (tmp_path / "b.txt").write_bytes(text.replace("\n", "\r\n").encode())
+    one, other = (
+        encode_corpus(tmp_path / name, tokenizer, tmp_path / f"{name}.npy", lines=lines) for name in ("a.txt", "b.txt")
+    )
+    assert one.codes.tolist() == other.codes.tolist()
+    assert one.marks.tolist() == other.marks.tolist()
+    assert other.characters == len(text)
 
 
 def test_bad_files_are_named(tmp_path):

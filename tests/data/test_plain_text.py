@@ -49,6 +49,16 @@ def test_a_split_leaves_the_last_part_whole_and_loses_nothing(files, share, anyw
     assert "".join([*first.pieces(), *last.pieces()]) == 2 * TEXT
 
 
+@pytest.mark.parametrize("anywhere", [True, False])
+def test_a_file_from_windows_is_counted_and_split_as_one_with_single_breaks(tmp_path, anywhere):
+    for name, lines in (("a.txt", TEXT), ("b.txt", TEXT.replace("\n", "\r\n"))):
+        (tmp_path / name).write_bytes(lines.encode())
+    one, other = (read_plain_text(tmp_path / name) for name in ("a.txt", "b.txt"))
+    assert len(other) == len(TEXT)
+    parts = [["".join(part.pieces()) for part in text.split(0.4, anywhere=anywhere)] for text in (one, other)]
+    assert parts[0] == parts[1]
+
+
 def test_a_text_of_one_line_is_split_within_it(tmp_path):
     (tmp_path / "a.txt").write_text("a b c d e f g h i j ")
     _, last = read_plain_text(tmp_path / "a.txt").split(0.3, anywhere=False)

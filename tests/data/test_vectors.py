@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.vectors import read_vectors
+from recurra.data.vectors import check_vectors, read_vectors
 from recurra.errors import ArgumentError, DataError
 
 GLOVE = "the 0.5 -1\ncat 2e-1 3\nthe 9 9\ndog 4 5\n"
@@ -55,6 +55,30 @@ def test_words_may_hold_spaces_and_numbers(csv):
     np.testing.assert_array_equal(
         read_vectors(csv(content, "a.txt"), words).matrix, np.float32([[5, 6], [3, 4], [7, 8], [9, 10], [11, 12]])
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "a.txt is empty"),
+        ("the\n", "a.txt line 1: no numbers after a space"),
+        ("the 1 2\ncat 3\n", "a.txt line 2: 1 number after the word where 2 are expected"),
+        (gzip.compress(GLOVE.encode())[:-9], "damaged gzip"),
+    ],
+)
+def test_a_damaged_file_is_told_by_its_beginning(csv, content, said):
+    with pytest.raises(DataError, match=said):
+        check_vectors(csv(content, "a.txt"))
+
+
+def test_what_can_be_read_passes_the_check_and_only_its_beginning_is_looked_at(csv):
+    check_vectors(csv("4 2\n" + GLOVE, "a.txt"))
+    check_vectors(csv("the 1 2\n" * 100 + "cat 3\n", "a.txt"))
+    check_vectors(csv("the 1 2\ncat nan x\n", "a.txt"))  # numbers of words that nobody wants are not read
+    with pytest.raises(DataError, match="does not exist"):
+        check_vectors("none.txt")
+    with pytest.raises(DataError, match="binary format by its name"):
+        check_vectors("none.bin")
 
 
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0\t "), min_size=1).map("x{}".format)
@@ -146,7 +170,13 @@ def test_none_found_hints_at_case(csv):
 
 def test_bytes_that_are_no_text_are_named(csv):
     assert message(csv(b"a 1 2\n\xe9 3 4\n", "a.txt"), ["z"]) == (
-        "a.txt line 2: the byte 0xe9 at byte offset 6 is not utf-8; pass --encoding latin-1"
+        "a.txt line 2: the byte 0xe9 at byte offset 6 is not utf-8; convert it, as by iconv -f latin1 -t utf-8"
+    )
+    wide = csv("a 1 2\n".encode("utf-16"), "wide.txt")
+    assert message(wide, ["z"]).endswith("opens UTF-16 text; convert it, as by iconv -f utf-16 -t utf-8")
+    assert message(csv(b"a 1 2\nb\0 3 4\n", "a.txt"), ["z"]) == (
+        "a.txt line 2: holds a NUL character, which no text has; remove it, or where it is UTF-16 convert it, as by "
+        "iconv -f utf-16 -t utf-8"
     )
 
 

@@ -15,6 +15,7 @@ from recurra.tasks.job import Job
 pytest.importorskip("tokenizers")
 
 from recurra.data.tokenizer import Tokenizer
+from recurra.tasks import language_data
 from recurra.tasks.jobs import job_of, load_fitted
 from recurra.tasks.language import LanguageModel
 from recurra.tasks.language_job import LanguageJob
@@ -117,6 +118,38 @@ def test_a_text_in_other_words_is_told_by_the_share_of_unknown_ones(models, tmp_
     assert found.unknown_share == 5 / 8
 
 
+@pytest.mark.parametrize(("known", "told"), [(47, True), (60, False)])
+def test_more_than_two_in_a_hundred_unknown_tokens_are_told_with_what_they_do_to_the_measures(
+    known, told, models, tmp_path, recwarn
+):
+    (tmp_path / "other.txt").write_text("the " * known + "zebra\n")  # of 49 tokens or 62, the end among them
+    found = models["word"].compare(tmp_path / "other.txt")
+    said = [str(each.message) for each in recwarn if each.category is Notice]
+    assert said == told * [
+        "2% of the text's tokens are unknown to the model, which foretells that one stands there and not its letters: "
+        "the measures compare with those of models of the same vocabulary only"
+    ]
+    assert found.details["unknown_share"] == 1 / (known + 2)
+    assert found.details["lowercase"] is False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_from_windows_is_measured_as_one_with_single_breaks(kind, models, tmp_path):
+    (tmp_path / "windows.txt").write_bytes(TEXT.replace("\n", "\r\n").encode())
+    (tmp_path / "unix.txt").write_bytes(TEXT.encode())
+    one, other = (models[kind].evaluate(tmp_path / name) for name in ("windows.txt", "unix.txt"))
+    assert one._replace(tokens_per_second=0) == other._replace(tokens_per_second=0)
+
+
+def test_a_model_learned_from_a_file_from_windows_never_writes_its_breaks(models, tmp_path):
+    (tmp_path / "windows.txt").write_bytes(TEXT.replace("\n", "\r\n").encode())
+    for kind in ("character", "subword"):
+        training = {**TINY["training"], "steps": 2}
+        model = LanguageModel(tokenizer=kind, **{**TINY, "training": training}).fit(tmp_path / "windows.txt")
+        assert model.tokenizer_ == models[kind].tokenizer_
+        assert model.generate("a dog\r\n", tokens=9, seed=0) == model.generate("a dog\n", tokens=9, seed=0)
+
+
 def test_a_long_text_is_read_in_several_rows(models, file, monkeypatch):
     monkeypatch.setattr("recurra.tasks.language._ONE_ROW", 1000)
     found = models["character"].evaluate(file)
@@ -206,6 +239,8 @@ def test_pretrained_vectors_set_the_size_and_are_loaded_with_it(file, tmp_path):
     model = LanguageModel(tokenizer="word", **{**TINY, "vectors": str(tmp_path / "vectors.txt")}).fit(file)
     assert model.network_.input.weight.shape[1] == 3
     model.save(tmp_path / "model")
+    found = LanguageModel.load(tmp_path / "model").summary()["vectors_share"]
+    assert found == model.summary()["vectors_share"] == 2 / (len(model.tokenizer_) - 4)
     assert LanguageModel.load(tmp_path / "model").evaluate(file).bits == model.evaluate(file).bits
 
 
@@ -279,6 +314,35 @@ def test_a_job_reads_all_files_measures_the_last_part_and_leaves_no_codes(file, 
     assert scores["details"]["tokens"] == round(0.05 * 2 * len(TEXT))
     assert len(job_of(run).more) == 1
     assert load_fitted(run).generate(tokens=5, seed=0) != ""
+
+
+def test_a_job_keeps_all_codes_in_its_run_folder(file, tmp_path, monkeypatch):
+    folders = []
+
+    def room(folder):
+        folders.append(folder)
+        return language_data.room(folder)
+
+    monkeypatch.setattr("recurra.tasks.language.room", room)
+    job, run, data = start(file, tmp_path / "run", training={"steps": 2, "batch_size": 4})
+    job.run(run, data)
+    assert folders == [run.path, run.path]  # of training, of measuring
+    assert [path for path in run.path.iterdir() if "codes" in path.name] == []
+
+
+@pytest.mark.parametrize("valid", [False, True])
+def test_a_job_that_has_too_little_to_learn_from_makes_no_run(file, tmp_path, valid):
+    few = tmp_path / "few.txt"
+    few.write_text("a b\n" * 8)
+    beside = Source.of(file) if valid else None
+    for parameters, said in (
+        ({"tokenizer": "character", "training": {"batch_size": 16}}, "too few for 16 rows"),
+        ({"tokenizer": "word", "min_count": 9}, "no word token that occurs 9 times"),
+    ):
+        job = LanguageJob(Source.of(few), {**TINY, "valid": 0.2, **parameters}, valid=beside, test=Source.of(file))
+        with pytest.raises((DataError, ArgumentError), match=said):
+            job.start(tmp_path / "run", force=False)
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_job_stopped_and_resumed_ends_as_one_that_was_not(file, tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from recurra.errors import ArgumentError, DataError
 from recurra.tasks.jobs import job_of, load_fitted
 from recurra.tasks.source import Source
 from recurra.tasks.translate_job import TranslateJob
@@ -26,6 +27,35 @@ def job(tmp_path):
     return lambda: TranslateJob(
         Source.of(tmp_path / "a"), PARAMETERS, held_back=0.2, target_file=Source.of(tmp_path / "b")
     )
+
+
+def test_a_job_whose_pairs_are_all_too_long_makes_no_run(tmp_path, monkeypatch):
+    (tmp_path / "a.tsv").write_text("".join(f"a{row % 5}\tb{row % 3} b\n" for row in range(20)))
+    (tmp_path / "b.tsv").write_text("a1\tb1 b b\na2\tb2 b b b\n")
+
+    def refused(most, valid=None, **changes):
+        parameters = {**PARAMETERS, "max_tokens": most, **changes}
+        beside = Source.of(tmp_path / valid) if valid else None
+        with pytest.raises(DataError) as caught:
+            TranslateJob(Source.of(tmp_path / "a.tsv"), parameters, valid=beside).start(tmp_path / "run", force=False)
+        assert not (tmp_path / "run").exists()
+        return str(caught.value)
+
+    for few in (100_000, 10):  # all tokens are known, or only how many there are at least
+        monkeypatch.setattr("recurra.tasks.translation_data._FEW", few)
+        assert "a.tsv line " in refused(1)
+        assert refused(1).endswith("none is left for training; raise max_tokens, or break them into sentences")
+        assert refused(2, valid="b.tsv").startswith("b.tsv line 1: a side has 3 tokens")
+        assert refused(3, tokenizer="character").startswith("a.tsv line ")
+    TranslateJob(Source.of(tmp_path / "a.tsv"), {**PARAMETERS, "max_tokens": 2}).start(tmp_path / "run", force=False)
+
+
+def test_a_job_without_a_word_that_occurs_twice_makes_no_run(tmp_path):
+    (tmp_path / "a.tsv").write_text("".join(f"a{row}\tb{row}\n" for row in range(20)))
+    job = TranslateJob(Source.of(tmp_path / "a.tsv"), {**PARAMETERS, "min_count": None})
+    with pytest.raises(ArgumentError, match="no word token that occurs 2 times"):
+        job.start(tmp_path / "run", force=False)
+    assert not (tmp_path / "run").exists()
 
 
 def weights(run):

@@ -14,6 +14,7 @@ import torch
 
 from recurra.data.pairs import Pairs
 from recurra.errors import ArgumentError, ArtifactError, DataError, Notice
+from recurra.tasks.text_artifact import save_text_task
 from recurra.tasks.translation import Translator
 
 TINY = {"hidden_size": 16, "embedding_size": 8, "dropout": 0.1, "tokenizer": "word", "min_count": 1}
@@ -154,6 +155,18 @@ def test_the_source_column_of_training_is_looked_for():
     assert "no column 'de'" in message(DataError, translator.predict, frame.select("en"))
 
 
+def test_the_texts_of_a_table_are_its_sources(fitted):
+    frame = pl.DataFrame({"text": ["ein Hund rennt.", None], "n": [1, 2]})
+    assert fitted.texts_of(frame) == ["ein Hund rennt.", ""]
+    assert "not fitted" in message(ArgumentError, Translator().texts_of, frame)
+
+
+def test_a_column_of_the_users_is_not_overwritten(fitted):
+    frame = pl.DataFrame({"text": ["ein Hund rennt."], "predicted": ["mine"]})
+    said = message(DataError, fitted.predict, frame)
+    assert said == "frame: what is written would replace its column 'predicted'; rename the column"
+
+
 def test_rivals_are_measured_beside_it(fitted):
     history = fitted.read(sentences(30))
     found = fitted.compare(sentences(20, seed=1), history, measured_on="new ones")
@@ -203,7 +216,20 @@ def test_saved_and_loaded_it_writes_the_same(fitted, tmp_path):
     count = [sum(part.numel() for part in each.network_.parameters()) for each in (same, fitted)]
     assert count[0] == count[1]
     assert same.network_.source is same.network_.decoder.target
+    assert same.summary() == fitted.summary()
+    assert same.summary()["valid"]["pairs"] == 4
     message(ArtifactError, fitted.save, tmp_path / "model")
+
+
+def test_a_translator_that_was_saved_without_its_pace_has_none(fitted, tmp_path, monkeypatch):
+    def save(task, fitted, *arguments, **options):
+        save_text_task(task, {name: fitted[name] for name in ("ratio", "column")}, *arguments, **options)
+
+    monkeypatch.setattr("recurra.tasks.translation.save_text_task", save)
+    fitted.save(tmp_path / "model")
+    found = Translator.load(tmp_path / "model").summary()
+    assert [found[name] for name in ("padding_share", "tokens_per_second", "valid")] == [None, None, None]
+    assert found["weights"] == fitted.summary()["weights"]
 
 
 @pytest.mark.parametrize("options", [{"shared": False}, {"tied": False}, {"shared": False, "tied": False}])
@@ -249,14 +275,40 @@ def test_pairs_too_long_are_left_out_and_texts_too_long_are_cut():
         translator = tiny(max_tokens=6, valid=0.05, training={**TRAINING, "steps": 2}).fit(
             (sources, targets), valid=sentences(4)
         )
-    with pytest.warns(Notice, match="text 2 has 8 tokens and max_tokens is 6. Cut there"):
-        found = translator.predict(["ein Hund", "ein " * 7 + "Hund"])
+    said = "^'ein ein ein ein ein ein ein Hund' has 8 tokens and max_tokens is 6; 1 text like it. Cut there"
+    with pytest.warns(Notice, match=said):
+        found = translator.predict(["ein Hund", "ein " * 7 + "Hund", "ein " * 9])[:2]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert translator.predict(["ein " * 6])[0] == translator.predict(["ein " * 6])[0]
     assert len(found) == 2
     with pytest.raises(DataError, match="raise max_tokens"):
         tiny(max_tokens=2).fit(sentences(9))
+
+
+def test_pairs_too_long_stop_no_training_and_measure_no_perplexity():
+    sources, targets = sentences(20)
+    held = sentences(6, seed=1)
+    held[1][2] = "a " * 5000
+    translator = tiny(max_tokens=6, training={**TRAINING, "steps": 2})
+    with pytest.warns(Notice, match="lists line 3: a side has 5000 tokens and max_tokens is 6. Left out of validation"):
+        translator.fit((sources, targets), valid=held)
+    assert "max_tokens is 6, as in all other pairs, and none is left for validation; raise max_tokens" in message(
+        DataError, translator.fit, (sources, targets), valid=(["a " * 9], ["b"])
+    )
+
+    short = tuple([text for place, text in enumerate(side) if place != 2] for side in held)
+    expected = translator.perplexity(short)
+    with pytest.warns(Notice, match="lists line 3: a side has 5000 tokens .* Left out of the perplexity"):
+        assert translator.perplexity(held) == expected
+    with pytest.warns(Notice, match="Left out of the perplexity"):
+        found = translator.compare(held)
+    assert (found.scores["LSTM"]["perplexity"], found.details["pairs_too_long_for_perplexity"]) == (expected, 1)
+    with pytest.warns(Notice, match="1 row like it. Left out of the perplexity"):
+        found = translator.compare((["b"] * 2, ["a " * 9] * 2))
+    assert found.scores["LSTM"]["perplexity"] is None
+    with pytest.warns(Notice, match="Left out of the perplexity"), pytest.raises(DataError, match="every pair has a"):
+        translator.perplexity((["b"], ["a " * 9]))
 
 
 def test_one_pair_only():

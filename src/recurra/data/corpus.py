@@ -84,7 +84,8 @@ def encode_corpus(
 
     paths: of a text file, or several; gzip is recognised by its first bytes.
     lines: whether each line is a text of its own, without its break, and an end code behind it, as the Penn Treebank is
-        read; else the files' text goes through as it is, its breaks being characters, bytes or parts of subwords.
+        read; else the files' text goes through as it is, its breaks being characters, bytes or parts of subwords. A
+        break is one character, \\n, also where the file has \\r\\n.
     encoding: of the files; a UTF-8 byte order mark is accepted anyway.
 
     Raises DataError for a file that is missing, empty, damaged, in another encoding (with the byte offset) or holds a
@@ -119,7 +120,7 @@ def encode_texts(
 
 
 def read_blocks(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[str]:
-    """The text of a file in blocks of about a million bytes, cut anywhere between two characters.
+    r"""The text of a file in blocks of about a million bytes, cut anywhere between two characters; \r\n is read as \n.
 
     path: the file; gzip is recognised by its first bytes.
     encoding: of the text; a UTF-8 byte order mark is accepted anyway.
@@ -133,7 +134,7 @@ def read_blocks(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Ite
 
     def each() -> Iterator[str]:
         empty = True
-        for block in decode_file(path, encoding):
+        for block in _one_break(decode_file(path, encoding)):
             empty = empty and not block.strip()
             if block:
                 yield block
@@ -163,6 +164,17 @@ def split(corpus: Corpus, *, valid: float = 0.05, test: float = 0.05) -> tuple[C
         )
     first, second = total - tests - valids, total - tests
     return corpus.part(0, first), corpus.part(first, second), corpus.part(second, total)
+
+
+def _one_break(blocks: Iterable[str]) -> Iterator[str]:
+    r"""Blocks of a text with \n for each of its \r\n, of which one block may have the first half."""
+    held = ""
+    for block in blocks:
+        text = held + block
+        held = "\r" if text.endswith("\r") else ""
+        yield text.removesuffix("\r").replace("\r\n", "\n")
+    if held:
+        yield held
 
 
 def _write(texts: Iterable[Iterable[str]], tokenizer: Tokenizer, path: Path, *, lines: bool) -> Corpus:
@@ -196,7 +208,7 @@ def _encoded(text: Iterable[str], tokenizer: Tokenizer, *, lines: bool) -> Itera
     for piece in _pieces(text, anywhere=False, breaks=True):
         whole = piece.split("\n")
         rest = whole.pop()
-        codes = tokenizer.encode_all([*(line.removesuffix("\r") for line in whole), rest])
+        codes = tokenizer.encode_all([*whole, rest])
         for line in codes[:-1]:
             line.append(tokenizer.end)
         yield piece, np.fromiter((code for line in codes for code in line), np.int64)

@@ -18,7 +18,9 @@ _LONGEST = 1 << 20  # characters without a line break, after which a piece ends 
 
 @dataclass(frozen=True)
 class PlainText:
-    """The characters from start to stop of text files that follow one another; none of them is in memory.
+    r"""The characters from start to stop of text files that follow one another; none of them is in memory.
+
+    A line break is one character, \n, also where a file has \r\n.
 
     paths: of the files, which may be packed by gzip.
     encoding: of the files.

@@ -13,10 +13,11 @@ import numpy as np
 from recurra.data.lines import quote, read_lines
 from recurra.errors import ArgumentError, DataError
 
-__all__ = ["Vectors", "read_vectors"]
+__all__ = ["Vectors", "check_vectors", "read_vectors"]
 
 Array = np.ndarray[Any, Any]
 _SAMPLE = 10_000
+_FIRST = 100  # lines that are looked at before training
 
 
 class Vectors(NamedTuple):
@@ -49,10 +50,7 @@ def read_vectors(
     """
     path = Path(path)
     places = _number(wanted)
-    if path.suffix.lower() == ".bin":
-        raise DataError(f"{path.name} is word2vec's binary format by its name; pass its text format (.txt, .vec)")
-    numbered = enumerate(read_lines(path, encoding=encoding, wanted="a text file of word vectors"), 1)
-    count, size, lines = _open(path.name, numbered)
+    count, size, lines = _open(path, encoding)
     found: dict[str, Array] = {}
     sample: list[str] = []
     read = 0
@@ -74,6 +72,14 @@ def read_vectors(
     return Vectors(matrix, np.array([places[word] for word in order], np.int64), len(found) / len(places))
 
 
+def check_vectors(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> None:
+    """Raise DataError where `read_vectors` would: for a file that is missing, or damaged in its first hundred lines."""
+    path = Path(path)
+    _, size, lines = _open(path, encoding)
+    for number, line in islice(lines, _FIRST):
+        _cut(f"{path.name} line {number}", line, size)
+
+
 def _number(wanted: Mapping[str, int] | Sequence[str]) -> Mapping[str, int]:
     if isinstance(wanted, str):
         raise ArgumentError(f"wanted is the text {quote(wanted)}; pass a list of words, [{quote(wanted)}]")
@@ -88,9 +94,13 @@ def _number(wanted: Mapping[str, int] | Sequence[str]) -> Mapping[str, int]:
     return places
 
 
-def _open(name: str, lines: Iterable[tuple[int, str]]) -> tuple[int | None, int, Iterable[tuple[int, str]]]:
-    """Count (None for GloVe) and size as the first line has them, and the lines with a vector."""
-    lines = ((number, line.rstrip(" \t")) for number, line in lines if line.strip())
+def _open(path: Path, encoding: str) -> tuple[int | None, int, Iterable[tuple[int, str]]]:
+    """Count (None for GloVe) and size as the first line has them, and the numbered lines with a vector."""
+    name = path.name
+    if path.suffix.lower() == ".bin":
+        raise DataError(f"{name} is word2vec's binary format by its name; pass its text format (.txt, .vec)")
+    numbered = enumerate(read_lines(path, encoding=encoding, wanted="a text file of word vectors", option=False), 1)
+    lines = ((number, line.rstrip(" \t")) for number, line in numbered if line.strip())
     first = list(islice(lines, 1))
     if not first:
         raise DataError(f"{name} is empty; a line for each word, the word and its numbers, is needed")

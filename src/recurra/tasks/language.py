@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from recurra.cells import Cell
-from recurra.data.corpus import Corpus, encode_texts
+from recurra.data.corpus import Corpus
 from recurra.data.plain_text import PlainText, read_plain_text
 from recurra.data.tokenizer import Tokenizer
-from recurra.data.vectors import read_vectors
-from recurra.errors import ArgumentError, DataError, Notice
+from recurra.errors import ArgumentError, Notice
 from recurra.layers.arguments import check_count
 from recurra.layers.sampling import check_sampling
 from recurra.models import Seq2Seq
 from recurra.tasks.comparison import Comparison
 from recurra.tasks.explanation import Line
 from recurra.tasks.incremental import IncrementalDecoder
+from recurra.tasks.language_data import encode_learned, encode_text, learn_tokenizer, room
 from recurra.tasks.language_parameters import LanguageParameters
 from recurra.tasks.language_scores import MEASURES, LanguageScores, count_baselines, rates_of_text, score_text
+from recurra.tasks.parameters import read_word_vectors
 from recurra.tasks.text_artifact import SavedTask, load_text_task, save_text_task
 from recurra.training.language import bits_of_lines, bits_of_text, draw_codes, foretell_counts, train_language
 from recurra.training.recorder import Recorder
@@ -90,26 +89,15 @@ class LanguageModel(LanguageParameters):
         if held is None:
             text, held = self.split(text, self.valid, seed=0)
         recorder = recorder or Recorder()
-        self.tokenizer_ = Tokenizer.train(
-            text.pieces(),
-            self.tokenizer,  # type: ignore[arg-type]  # checked by train
-            vocabulary_size=self.vocabulary_size,
-            min_count=self.min_count,
-            lowercase=self.lowercase,
-        )
-        with _room(recorder.run.path if recorder.run else None) as folder:
-            learned, kept = self._encode(text, folder / "train.npy"), self._encode(held, folder / "valid.npy")
-            rows = self.settings(tokens=len(learned)).batch_size
-            if len(learned) <= 2 * rows:
-                raise DataError(
-                    f"{text.name} has {len(learned):,} tokens to learn from, too few for {rows} rows; pass more text, "
-                    "or a smaller batch_size"
-                )
-            self._train(learned, kept, recorder)
+        self.tokenizer_ = learn_tokenizer(self, text)
+        with room(recorder.run.path if recorder.run else None) as folder:
+            learned = encode_learned(self, text, self.tokenizer_, folder / "train.npy")
+            self._train(learned, self._encode(held, folder / "valid.npy"), recorder)
         return self
 
     def _train(self, learned: Corpus, held: Corpus, recorder: Recorder) -> None:
-        vectors = None if self.vectors is None else read_vectors(self.vectors, self.tokenizer_.vocabulary)
+        vectors = read_word_vectors(self.vectors, self.tokenizer_.vocabulary)
+        self.vectors_share_ = None if vectors is None else vectors.share
         settings = self.settings(tokens=len(learned) - 1)
         network = seeded(settings.seed, lambda: self.network(len(self.tokenizer_), vectors))
         foretell_counts(network, learned.codes)
@@ -144,22 +132,32 @@ class LanguageModel(LanguageParameters):
             DataError: a file is faulty.
         """
         self._check_fitted()
-        with _room(None) as folder:
+        with room(None) as folder:
             return self._measure(self._encode(self.read(data), folder / "text.npy"))
 
-    def compare(self, data: Any, history: PlainText | None = None, *, measured_on: str = "the text") -> Comparison:
+    def compare(
+        self,
+        data: Any,
+        history: PlainText | None = None,
+        *,
+        measured_on: str = "the text",
+        folder: Path | None = None,
+    ) -> Comparison:
         """`evaluate`, with baselines that learn from `history` beside it: n-grams (modified Kneser-Ney; of 5 tokens, of
-        8 characters or bytes), and how often each token occurs."""
+        8 characters or bytes), and how often each token occurs.
+
+        folder: where the codes lie while this runs; None: in the system's folder for temporary files.
+        """
         self._check_fitted()
-        with _room(None) as folder:
-            text = self._encode(self.read(data), folder / "text.npy")
+        with room(folder) as codes:
+            text = self._encode(self.read(data), codes / "text.npy")
             found = self._measure(text)
             bits = {self.name: found.bits}
             if history is not None:
-                learned = self._encode(history, folder / "history.npy")
+                learned = self._encode(history, codes / "history.npy")
                 bits |= count_baselines(learned, text, self.tokenizer_, lines=self.line_by_line)
         scores = {name: rates_of_text(total, text) for name, total in bits.items()}
-        return Comparison(measured_on, MEASURES, scores, details=found._asdict())
+        return Comparison(measured_on, MEASURES, scores, details={**found._asdict(), "lowercase": self.lowercase})
 
     def predict(self, data: Any) -> list[float | None]:
         """Bits a character of each of some texts, each read as a line of its own; None where there is no character.
@@ -237,6 +235,7 @@ class LanguageModel(LanguageParameters):
             check_count("tokens", tokens)
         if not isinstance(prompt, str):
             raise ArgumentError(f"prompt is {type(prompt).__name__}; expected a text")
+        prompt = prompt.replace("\r\n", "\n")  # as files are read
         lines = [self.tokenizer_.encode(line) for line in (prompt.split("\n") if self.line_by_line else [prompt])]
         read = [self.opening_, *[code for line in lines[:-1] for code in [*line, Tokenizer.end]], *lines[-1]]
         unknown = read.count(Tokenizer.unknown)
@@ -273,6 +272,7 @@ class LanguageModel(LanguageParameters):
             "training_tokens_per_second": self.training_speed_,
             "weights": sum(part.numel() for part in self.network_.parameters()),
             "padding_share": 0.0,
+            "vectors_share": self.vectors_share_,
             "explain": self.network_.body.explain(),
         }
 
@@ -283,7 +283,11 @@ class LanguageModel(LanguageParameters):
             ArtifactError: `path` exists and `overwrite` is not given.
         """
         self._check_fitted()
-        fitted = {"tokens_learned": self.tokens_learned_, "training_speed": self.training_speed_}
+        fitted = {
+            "tokens_learned": self.tokens_learned_,
+            "training_speed": self.training_speed_,
+            "vectors_share": self.vectors_share_,
+        }
         networks, tokenizers = {"network": self.network_}, {"tokenizer": self.tokenizer_}
         save_text_task(self, fitted, networks, tokenizers, Path(path), overwrite=overwrite)
 
@@ -300,6 +304,7 @@ class LanguageModel(LanguageParameters):
             self = saved.task
             self.tokens_learned_ = int(saved.fitted["tokens_learned"])
             self.training_speed_ = saved.fitted["training_speed"]
+            self.vectors_share_ = saved.fitted.get("vectors_share")  # not in folders of older versions
             self.tokenizer_ = saved.tokenizers["tokenizer"]
             self.network_ = saved.network("network", lambda: self._stored(saved))
         return self
@@ -310,7 +315,7 @@ class LanguageModel(LanguageParameters):
         return LanguageModel(**{**self.get_params(), "embedding_size": size}).network(len(self.tokenizer_))
 
     def _encode(self, text: PlainText, path: Path) -> Corpus:
-        return encode_texts(text.pieces(), self.tokenizer_, path, lines=self.line_by_line)
+        return encode_text(self, text, self.tokenizer_, path)
 
     def _line_codes(self, line: str) -> list[int]:
         if self.line_by_line:
@@ -325,10 +330,3 @@ class LanguageModel(LanguageParameters):
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
             raise ArgumentError("this LanguageModel is not fitted; call fit first")
-
-
-@contextmanager
-def _room(run: Path | None) -> Iterator[Path]:
-    """A folder for codes, removed at the end; what a killed process leaves in a run folder is swept when it goes on."""
-    with tempfile.TemporaryDirectory(prefix=".codes.", dir=run) as folder:
-        yield Path(folder)

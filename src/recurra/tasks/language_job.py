@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from recurra.data.plain_text import PlainText
+from recurra.tasks.comparison import Comparison
 from recurra.tasks.language import LanguageModel
+from recurra.tasks.language_data import check_short
 from recurra.tasks.source import Source
-from recurra.tasks.text_job import TextJob
+from recurra.tasks.text_job import TextData, TextJob
 from recurra.training.run import RunFolder
 
 __all__ = ["LanguageJob"]
@@ -42,6 +44,18 @@ class LanguageJob(TextJob):
             each.verify()
         text: PlainText = task.read([each.path for each in sources], encoding=source.encoding)
         return text
+
+    def _check(self, data: TextData) -> None:
+        super()._check(data)
+        task = self.fresh()
+        learned, held = data.train, data.valid
+        if held is None:
+            learned, held = task.split(data.train, task.valid, seed=0)
+        check_short(task, learned, held, data.test)
+
+    def _compare(self, run: RunFolder, task: Any, data: TextData, name: str) -> Comparison:
+        found: Comparison = task.compare(data.test, data.train, measured_on=name, folder=run.path)
+        return found
 
     def next_step(self, run: RunFolder) -> str:
         """What a user may call next."""

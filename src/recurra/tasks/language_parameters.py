@@ -16,7 +16,7 @@ from recurra.layers.arguments import check_count, check_not_negative, check_prob
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import Seq2Seq
-from recurra.tasks.parameters import Parameters, paced_settings
+from recurra.tasks.parameters import Parameters, check_word_vectors, paced_settings
 from recurra.training.embeddings import SMALL, begin_embedding
 from recurra.training.language import Regularisation
 from recurra.training.settings import TrainingSettings
@@ -104,10 +104,7 @@ class LanguageParameters(Parameters):
             raise ArgumentError(f"tokenizer is {self.tokenizer!r}; {nearest(str(self.tokenizer), get_args(TokenKind))}")
         if self.lines is not None and not isinstance(self.lines, bool):
             raise ArgumentError(f"lines is {self.lines!r}; expected True, False, or None for what the tokenizer needs")
-        if self.vectors is not None and self.tokenizer not in ("word", "whitespace"):
-            raise ArgumentError(
-                f"vectors are of words, the tokenizer is {self.tokenizer!r}; use 'word' or 'whitespace'"
-            )
+        check_word_vectors(self.vectors, self.tokenizer)
         check_count("chunk", self.chunk)
         for name in ("input_dropout", "output_dropout"):
             check_probability(name, getattr(self, name))

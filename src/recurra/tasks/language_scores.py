@@ -22,7 +22,7 @@ MEASURES = (
     Measure("bits_per_byte", "bits a byte", higher_is_better=False),
 )
 _MOST_COUNTED = 2_000_000  # tokens of which n-grams are counted: they take some 200 bytes each
-_MANY_UNKNOWN = 0.2
+_SOME_UNKNOWN, _MANY_UNKNOWN = 0.02, 0.2
 _BLOCK = 1 << 20
 
 
@@ -32,7 +32,8 @@ class LanguageScores(NamedTuple):
     perplexity: float
     """Per token; comparable for one tokenizer only."""
     bits_per_character: float
-    """Of the text's characters, line breaks among them, whatever the tokens."""
+    """Of the text's characters, line breaks among them, whatever the tokens. Of an unknown token its letters are
+    counted and none is foretold, of a lowercased text not its case: lower than of a model that foretells them."""
     bits_per_byte: float
     """Of its bytes in UTF-8."""
     bits: float
@@ -47,12 +48,15 @@ class LanguageScores(NamedTuple):
 
 
 def score_text(bits: float, text: Corpus, *, rows: int, seconds: float) -> LanguageScores:
-    """The measures of a text that took so many bits and seconds; a Notice tells if most of it says nothing."""
+    """The measures of a text that took so many bits and seconds; a Notice tells if much of it is not foretold."""
     unknown = sum(int((block == Tokenizer.unknown).sum()) for block in _blocks(text)) / len(text)
-    if unknown > _MANY_UNKNOWN:
+    if unknown > _SOME_UNKNOWN:
+        so = "not its letters: the measures compare with those of models of the same vocabulary only"
+        if unknown > _MANY_UNKNOWN:
+            so = "says little of the text. Is it in the language and form that was learned?"
         warnings.warn(
-            f"{100 * unknown:.0f}% of the text's tokens are unknown to the model, which foretells only that one stands "
-            "there: its perplexity says little. Is it in the language and form that was learned?",
+            f"{100 * unknown:.0f}% of the text's tokens are unknown to the model, which foretells that one stands "
+            f"there and {so}",
             Notice,
             stacklevel=2,
         )

@@ -101,10 +101,15 @@ class TextJob(Job):
             task.save(run.path / "model", overwrite=True)
         with self._timed("evaluate"):
             name = self.test.name if self.test else f"a part of {self.source.name} held back"
-            self._write_comparison(run, task.compare(data.test, data.train, measured_on=name))
+            self._write_comparison(run, self._compare(run, task, data, name))
             if hasattr(task, "examples"):
                 self._write(run, "examples.json", pack_json(task.examples(data.test)))
         return task
+
+    def _compare(self, run: RunFolder, task: Any, data: TextData, name: str) -> Comparison:
+        """The fitted task measured beside baselines; name: what the rows are measured on."""
+        found: Comparison = task.compare(data.test, data.train, measured_on=name)
+        return found
 
     def _write_comparison(self, run: RunFolder, result: Comparison) -> None:
         self._write(run, "scores.json", pack_json(result.to_json()))

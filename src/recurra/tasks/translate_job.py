@@ -10,6 +10,7 @@ from recurra.errors import DataError
 from recurra.tasks.source import Source
 from recurra.tasks.text_job import TextData, TextJob
 from recurra.tasks.translation import Translator
+from recurra.tasks.translation_data import check_pairs
 
 __all__ = ["TranslateJob"]
 
@@ -51,6 +52,14 @@ class TranslateJob(TextJob):
                     "a table of pairs"
                 )
         return super()._read()
+
+    def _check(self, data: TextData) -> None:
+        super()._check(data)
+        task = self.fresh()
+        learned, held = data.train, data.valid
+        if held is None:
+            learned, held = task.split(data.train, task.valid, seed=0)
+        check_pairs(task, learned, held)
 
     def read_rows(self, task: Any, source: Source) -> Pairs:
         """The pairs of one file, or of one with the file of targets that belongs to it."""

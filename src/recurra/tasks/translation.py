@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,14 +17,14 @@ from recurra.data.frames import like, to_table
 from recurra.data.pairs import Pairs, read_pairs
 from recurra.data.splitting import split_rows
 from recurra.data.tokenizer import Tokenizer
-from recurra.data.values import likes
-from recurra.errors import ArgumentError, DataError, Notice
+from recurra.errors import ArgumentError, DataError
 from recurra.models import EncoderDecoder
 from recurra.tasks.alignment import Alignment
 from recurra.tasks.comparison import Comparison, Measure
 from recurra.tasks.explanation import Line
 from recurra.tasks.pair_columns import pairs_of_lists, pairs_of_table, source_column, source_texts
 from recurra.tasks.text_artifact import load_text_task, save_text_task
+from recurra.tasks.translation_data import encode_pairs, learn_tokenizer, learn_tokenizers, short_pairs
 from recurra.tasks.translation_parameters import TranslationParameters
 from recurra.tasks.wording import write_texts
 from recurra.training.recorder import Recorder
@@ -86,7 +85,7 @@ class Translator(TranslationParameters):
         self.check_parameters()
         if not len(data):
             raise DataError(f"{data.name} holds no pair; one at least is needed")
-        self._tokenizer(data.sources[:1], min_count=1)
+        learn_tokenizer(self, data.sources[:1], min_count=1)
 
     def split(self, data: Pairs, share: float, *, seed: int) -> tuple[Pairs, Pairs]:
         """What is left and what is held back."""
@@ -111,30 +110,47 @@ class Translator(TranslationParameters):
         if held is None:
             rows, held = self.split(rows, self.valid, seed=0)
         self.column_ = source_column(rows, self.source)
-        self._train_tokenizers(rows)
-        learned = self._short_enough(rows, self._encode_pairs(rows))
-        kept = self._encode_pairs(held)
+        self.source_tokenizer_, self.target_tokenizer_ = learn_tokenizers(self, rows)
+        learned = short_pairs(rows, self._encode_pairs(rows), self.max_tokens, "training")
+        kept = short_pairs(held, self._encode_pairs(held), self.max_tokens, "validation")
         self.ratio_ = 1.5 * sum(len(row) + 1 for row in learned.targets) / max(1, sum(map(len, learned.sources)))
         settings = self.settings(rows=len(learned.sources))
         self.network_ = seeded(settings.seed, self._untrained)
         pace = train_translator(self.network_, learned, kept, settings, recorder or Recorder(), "network")
-        self.tokens_per_second_ = pace.tokens_per_second
-        self.padding_share_ = padding_share(learned, settings)
+        self.tokens_per_second_: float | None = pace.tokens_per_second
+        self.padding_share_: float | None = padding_share(learned, settings)
         some = held.take(range(min(len(held), _VALID_BLEU)))
-        self.valid_ = self._score(some, self.predict(some.sources))
+        found = self._score(some, self.predict(some.sources))
+        self.valid_: dict[str, Any] | None = {"pairs": found.rows, "bleu": found.bleu, "chrf": found.chrf}
         return self
+
+    def texts_of(self, data: Any) -> list[str]:
+        """The sources of a table, which needs no targets; "" where there is none.
+
+        data: a path, or a frame.
+
+        Raises:
+            DataError: the column of the sources is missing.
+        """
+        self._check_fitted()
+        return source_texts(to_table(data), self.column_)
 
     def predict(self, data: Any) -> Any:
         """What is written for each text; nothing for a blank one.
 
         data: a list of texts, which gives a list; or a table with the column of the sources, which comes back with the
             column `predicted`; a path comes back as a polars frame.
+
+        Raises:
+            DataError: a table has no column of sources, or has one called `predicted`.
         """
         self._check_fitted()
         if isinstance(data, list):
             return [text for text, _ in self._written(data)]
         table = to_table(data)
-        found = [text for text, _ in self._written(source_texts(table, self.column_))]
+        if "predicted" in table.frame.columns:
+            raise DataError(f"{table.name}: what is written would replace its column 'predicted'; rename the column")
+        found = [text for text, _ in self._written(self.texts_of(table))]
         return like(table.frame.with_columns(pl.Series("predicted", found, pl.String)), data)
 
     def predict_lines(self, lines: list[str]) -> list[Line]:
@@ -154,9 +170,19 @@ class Translator(TranslationParameters):
         return self.evaluate(data).chrf
 
     def perplexity(self, data: Any) -> float:
-        """exp of the mean loss of the targets' tokens, the end tokens among them; it depends on the tokenizer."""
+        """exp of the mean loss of the targets' tokens, the end tokens among them; it depends on the tokenizer.
+
+        Pairs with a side beyond max_tokens are left out; a Notice counts them.
+
+        Raises:
+            DataError: all are.
+        """
         self._check_fitted()
-        return float(np.exp(token_losses(self.network_, self._encode_pairs(self.read(data))).mean()))
+        rows = self.read(data)
+        found, _ = self._likely(rows)
+        if found is None:
+            raise DataError(f"{rows.name}: every pair has a side beyond max_tokens={self.max_tokens}; raise it")
+        return found
 
     def compare(self, data: Any, history: Pairs | None = None, *, measured_on: str = "the texts") -> Comparison:
         """`evaluate`, with rivals beside it that learn from `history`: the source as it is, the most similar one's
@@ -165,7 +191,7 @@ class Translator(TranslationParameters):
         begun = time.perf_counter()
         written = self.predict(rows.sources)
         seconds = time.perf_counter() - begun
-        own, perplexity = self._score(rows, written), self.perplexity(rows)
+        own, (perplexity, long) = self._score(rows, written), self._likely(rows)
         scores = {self.name: _row(own, perplexity)}
         if history is not None:
             for rival in (NearestSource(), CopySource()):
@@ -179,6 +205,7 @@ class Translator(TranslationParameters):
             details={
                 **own.to_json(),
                 "perplexity": perplexity,
+                "pairs_too_long_for_perplexity": long,
                 "tokens": tokens,
                 "texts_written_per_second": round(len(rows) / seconds, 1),
             },
@@ -226,7 +253,7 @@ class Translator(TranslationParameters):
             "weights": sum(part.numel() for part in self.network_.parameters()),
             "padding_share": self.padding_share_,
             "tokens_per_second": self.tokens_per_second_,
-            "valid": {"pairs": self.valid_.rows, "bleu": self.valid_.bleu, "chrf": self.valid_.chrf},
+            "valid": self.valid_,
             "explain": self.network_.explain(),
         }
 
@@ -237,7 +264,13 @@ class Translator(TranslationParameters):
             ArtifactError: `path` exists and `overwrite` is not given.
         """
         self._check_fitted()
-        fitted = {"ratio": self.ratio_, "column": self.column_}
+        fitted = {
+            "ratio": self.ratio_,
+            "column": self.column_,
+            "padding_share": self.padding_share_,
+            "tokens_per_second": self.tokens_per_second_,
+            "valid": self.valid_,
+        }
         tokenizers = {"tokenizer": self.source_tokenizer_, "target_tokenizer": self.target_tokenizer_}
         save_text_task(self, fitted, {"network": self.network_}, tokenizers, Path(path), overwrite=overwrite)
 
@@ -253,6 +286,8 @@ class Translator(TranslationParameters):
         with load_text_task(cls, Path(path), cell=cell, tokenizers=("tokenizer", "target_tokenizer")) as saved:
             self = saved.task
             self.ratio_, self.column_ = float(saved.fitted["ratio"]), saved.fitted["column"]
+            self.padding_share_ = saved.fitted.get("padding_share")  # older ones have none of these
+            self.tokens_per_second_, self.valid_ = saved.fitted.get("tokens_per_second"), saved.fitted.get("valid")
             self.source_tokenizer_ = saved.tokenizers["tokenizer"]
             self.target_tokenizer_ = saved.tokenizers["target_tokenizer"]
             self.network_ = self.share(saved.network("network", self._untrained))
@@ -261,37 +296,15 @@ class Translator(TranslationParameters):
     def _untrained(self) -> EncoderDecoder:
         return self.network(len(self.source_tokenizer_), len(self.target_tokenizer_))
 
-    def _train_tokenizers(self, rows: Pairs) -> None:
-        sides = [rows.sources + rows.targets] if self.shared else [rows.sources, rows.targets]
-        trained = [self._tokenizer(texts, min_count=self.min_count) for texts in sides]
-        self.source_tokenizer_, self.target_tokenizer_ = trained[0], trained[-1]
-
-    def _tokenizer(self, texts: Sequence[str], *, min_count: int | None) -> Tokenizer:
-        return Tokenizer.train(
-            texts,
-            self.tokenizer,  # type: ignore[arg-type]  # checked by train
-            vocabulary_size=self.vocabulary_size,
-            min_count=min_count,
-            lowercase=self.lowercase,
-        )
-
     def _encode_pairs(self, rows: Pairs) -> CodedPairs:
-        return CodedPairs(
-            self.source_tokenizer_.encode_all(rows.sources), self.target_tokenizer_.encode_all(rows.targets)
-        )
+        return encode_pairs((self.source_tokenizer_, self.target_tokenizer_), rows)
 
-    def _short_enough(self, rows: Pairs, coded: CodedPairs) -> CodedPairs:
-        """Those with max_tokens at most on both sides."""
-        sizes = [max(len(source), len(target)) for source, target in zip(*coded, strict=True)]
-        kept = [row for row, size in enumerate(sizes) if self.max_tokens is None or size <= self.max_tokens]
-        if len(kept) == len(rows):
-            return coded
-        first = next(row for row, size in enumerate(sizes) if size > (self.max_tokens or 0))
-        found = f"{rows.at(first)}: a side has {sizes[first]} tokens and max_tokens is {self.max_tokens}"
-        if not kept:
-            raise DataError(f"{found}, as in all other pairs; raise max_tokens, or break them into sentences")
-        warnings.warn(f"{found}{likes(len(rows) - len(kept) - 1)}. Left out of training", Notice, stacklevel=3)
-        return CodedPairs([coded.sources[row] for row in kept], [coded.targets[row] for row in kept])
+    def _likely(self, rows: Pairs) -> tuple[float | None, int]:
+        """The perplexity of pairs, None if none is short enough, and how many are too long to be read."""
+        short = short_pairs(rows, self._encode_pairs(rows), self.max_tokens, "the perplexity", needed=False)
+        if not short.sources:
+            return None, len(rows)
+        return float(np.exp(token_losses(self.network_, short).mean())), len(rows) - len(short.sources)
 
     def _written(self, texts: Sequence[str]) -> list[tuple[str, Written | None]]:
         self._check_fitted()

@@ -44,7 +44,8 @@ class TranslationParameters(Parameters):
         tokenizer: "subword", "word", "character", "whitespace" (for texts that are tokenised already) or "byte".
         shared: whether both sides have one vocabulary, and one table of vectors.
         vocabulary_size, min_count, lowercase: of the tokenizers; see `recurra.data.Tokenizer`.
-        max_tokens: pairs with a longer side are left out of training, longer sources are cut; None: neither.
+        max_tokens: pairs with a longer side are left out of training, validation and perplexity, longer sources are
+            cut; None: neither.
         beam_size: sequences kept side by side when writing; 1: the likeliest token at each step.
         length_penalty, coverage_penalty: of what was found; see `recurra.models.EncoderDecoder.generate`.
         bleu_tokenizer: of BLEU: "13a", "intl", "zh", "char" or "none".

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.detokenising import join_words
+from recurra.data.lines import quote
 from recurra.data.tokenizer import Tokenizer
 from recurra.data.values import likes
 from recurra.errors import Notice
@@ -35,8 +36,8 @@ def write_texts(
     long = [row for row, codes in enumerate(coded) if max_tokens is not None and len(codes) > max_tokens]
     if long:
         warnings.warn(
-            f"text {long[0] + 1} has {len(coded[long[0]])} tokens and max_tokens is {max_tokens}"
-            f"{likes(len(long) - 1)}. Cut there; break it into sentences",
+            f"{quote(texts[long[0]])} has {len(coded[long[0]])} tokens and max_tokens is {max_tokens}"
+            f"{likes(len(long) - 1, noun='text')}. Cut there; break it into sentences",
             Notice,
             stacklevel=4,
         )
