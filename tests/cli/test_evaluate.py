@@ -26,6 +26,16 @@ def test_step_and_start_choose_the_windows(shell, trained, daily):
     assert shell.does(*options, "--start", "2024-04-15").json["windows"] == 1
 
 
+def test_a_target_of_another_name_is_named(shell, trained, daily):
+    shell.write(daily(110), "later.csv")
+    expected = shell.does("evaluate", "run", "later.csv", "--baselines", "none", "--json").json["scores"]
+    shell.write(daily(110).replace("ds,y", "ds,units"), "other.csv")
+    options = ("evaluate", "run", "other.csv", "--baselines", "none", "--json")
+    assert shell.refuses(*options).endswith("Choose one with --target")
+    assert shell.does(*options, "--target", "units").json["scores"] == expected
+    assert shell.refuses(*options, "--text", "units") == "--text is not there for Forecaster; there are --target"
+
+
 def test_a_table_without_later_rows_is_refused(shell, trained, daily):
     shell.write(daily(102))
     line = shell.refuses("evaluate", "run", "sales.csv")

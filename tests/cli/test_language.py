@@ -66,6 +66,23 @@ def test_predict_rates_each_line_in_a_pipe_and_evaluate_another_text(shell, trai
     assert scores["details"]["tokens"] == len(TEXT)
 
 
+@pytest.mark.parametrize("name", ["lines.txt.gz", "lines.log", "lines.csv", "lines"])
+def test_every_text_file_is_lines(shell, trained, name):
+    content = b"text,label\nthe cat\n"
+    shell.write(gzip.compress(content) if name.endswith("gz") else content, name)
+    rows = [line.split("\t") for line in shell.does("predict", "run", name).out.splitlines()]
+    assert [row[2] for row in rows] == ["text,label", "the cat"]
+
+
+def test_a_table_is_nothing_to_rate(shell, trained):
+    for name in ("new.jsonl", "new.parquet"):
+        said = shell.refuses("predict", "run", shell.write("{}\n", name))
+        assert said == f"{name} is a table, and a language model rates lines of text; pass a text file"
+    assert shell.refuses("predict", "run", "none.parquet").startswith("none.parquet does not exist")
+    said = shell.refuses("predict", "run", "cats.txt", "--text", "text")
+    assert said == "--text is not there for LanguageModel"
+
+
 def test_several_files_their_own_for_measuring_and_packed_ones(shell):
     shell.write(TEXT, "a.txt")
     shell.write(gzip.compress(TEXT.encode()), "b.txt.gz")
@@ -102,6 +119,23 @@ def test_wrong_options_are_named_and_make_no_run(shell):
     assert shell.refuses("fit", "language", "cats.txt", "--tokenizer", "words").startswith("tokenizer is 'words'")
     assert shell.refuses("fit", "language", "cats.txt", "--held-back", 2).startswith("the share held back is 2.0")
     assert not (shell.folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--batch-size", 2000), "too few for 2000 rows; pass more text, or a smaller batch_size"),
+        (("--tokenizer", "word", "--min-count", 500), "texts hold no word token that occurs 500 times"),
+        (("--tokenizer", "word", "--vectors", "none.txt"), "none.txt does not exist"),
+        (("--tokenizer", "word", "--vectors", "bad.vec"), "bad.vec line 2: 1 number after the word where 2"),
+        (("--valid-share", 0.001, "--tokenizer", "word"), "leaves a part empty"),
+    ],
+)
+def test_what_cannot_be_learned_is_told_before_a_run_is_made(shell, options, said):
+    shell.write(TEXT, "cats.txt")
+    shell.write("cat 1 2\ndog 3\n", "bad.vec")
+    assert said in shell.refuses("fit", "language", "cats.txt", *options, "--out", "run")
+    assert not (shell.folder / "run").exists()
 
 
 def test_generate_refuses_other_runs_and_wrong_options(shell, trained):

@@ -6,7 +6,7 @@ import pytest
 
 from recurra.cli import lines
 from recurra.cli.lines import read_standard_input
-from recurra.errors import DataError
+from recurra.errors import ArgumentError, DataError
 
 
 class Dripping(io.RawIOBase):
@@ -26,11 +26,11 @@ def reads(monkeypatch):
     class Input:
         pass
 
-    def read(*pieces):
+    def read(*pieces, encoding="utf-8"):
         source = Input()
         source.buffer = Dripping(*pieces)
         monkeypatch.setattr("sys.stdin", source)
-        return read_standard_input()
+        return read_standard_input(encoding)
 
     return read
 
@@ -58,6 +58,28 @@ def test_characters_on_the_edge_of_two_pieces_and_a_byte_order_mark_are_read(rea
         assert list(reads(text[:cut], text[cut:])) == [["שלום 🎉"]]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "lines"),
+    [
+        ("utf_8", ["café", "", "日本"]),
+        ("utf-16", ["café", "\u0a0d\u0d0a", "x"]),  # whose bytes look like breaks of lines
+        ("utf-16-le", ["café", "\u0a0d\u0d0a", "x"]),
+        ("latin-1", ["café", "", "x"]),
+        ("shift_jis", ["日本", "", "x"]),
+    ],
+)
+def test_lines_of_other_encodings_are_cut_where_they_end(reads, encoding, lines):
+    data = "".join(f"{line}\r\n" for line in lines).encode(encoding)
+    for cut in range(1, len(data)):
+        found = list(reads(data[:cut], data[cut:], encoding=encoding))
+        assert [line for some in found for line in some] == lines
+
+
+def test_an_encoding_that_is_none_is_refused_before_anything_is_read(reads):
+    with pytest.raises(ArgumentError, match=r"^encoding 'utf9' is not known; try utf-8, latin-1 or cp1252$"):
+        reads(b"a\n", encoding="utf9")
+
+
 def test_many_lines_come_in_lists_of_a_thousand(reads):
     found = list(reads(b"x\n" * 2500))
     assert [len(some) for some in found] == [1024, 1024, 452]
@@ -66,7 +88,8 @@ def test_many_lines_come_in_lists_of_a_thousand(reads):
 @pytest.mark.parametrize(
     ("piece", "message"),
     [
-        (b"caf\xe9", "standard input line 2: the byte 0xe9 at byte 3 of the line is no UTF-8; convert it"),
+        (b"caf\xe9", "standard input line 2: the byte 0xe9 at byte 3 of the line is not utf-8; pass --encoding"),
+        (b"\xc3\xa9\xff", "standard input line 2: the byte 0xff at byte 2 of the line is not utf-8; pass --encoding"),
         (b"a\0b", "standard input line 2 holds a NUL character, which no text has; remove it"),
     ],
 )
@@ -77,10 +100,22 @@ def test_a_fault_comes_after_the_lines_before_it(reads, piece, message):
         next(found)
 
 
+def test_a_character_that_the_input_ends_in_is_a_fault(reads):
+    found = reads(b"good\nno\xc3")
+    assert next(found) == ["good"]
+    with pytest.raises(DataError, match="input line 2: the byte 0xc3 at byte 2 of the line is not utf-8; pass --enc"):
+        next(found)
+
+
+def test_another_encoding_is_asked_for_where_the_named_one_fails(reads):
+    with pytest.raises(DataError, match=r"line 1: the byte 0x81 at byte 1 of the line is not cp1252; pass --encoding "):
+        next(reads(b"a\x81\n", encoding="cp1252"))
+
+
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(reads, monkeypatch):
     monkeypatch.setattr(lines, "LONGEST", 100)
     source = [b"a\n", *[b"x" * 40] * 50]
     found = reads(*source)
     assert next(found) == ["a"]
-    with pytest.raises(DataError, match=r"standard input line 2 has more than 100 bytes; break it into texts"):
+    with pytest.raises(DataError, match=r"standard input line 2 has more than 100 characters; break it into texts"):
         next(found)

@@ -131,12 +131,13 @@ def test_output_on_a_full_disk_is_one_line(shell, trained):
     assert (code, err) == (1, "error: standard output: No space left on device\n")
 
 
-def test_a_reader_that_leaves_early_gets_no_traceback(shell, trained):
+@pytest.mark.parametrize("verb", [("predict", "run"), ("cells",)], ids=" ".join)
+def test_a_reader_that_leaves_early_ends_the_command_quietly(shell, trained, verb):
     reading, writing = os.pipe()
     os.close(reading)
-    code, _, err = call(shell.folder, "predict", "run", stdout=writing)
+    code, _, err = call(shell.folder, *verb, stdout=writing)
     os.close(writing)
-    assert (code, err) == (1, "")
+    assert (code, err) == (141, "")  # as of a process that SIGPIPE ended
 
 
 # --- signals

@@ -155,6 +155,93 @@ def test_a_blank_side_is_left_out_and_counted(shell):
     assert said.notes[0] == "p.tsv line 31: source or target is empty. Left out, since they teach nothing"
 
 
+def test_a_table_is_explained_by_its_sources(shell):
+    shell.write("de,en\n" + PAIRS.replace("\t", ","), "pairs.csv")
+    shell.does("fit", "translate", "pairs.csv", "--source", "de", "--target", "en", *FEW)
+    new = shell.write("de\nein Hund rennt\nein Kind lacht\n", "new.csv")
+    found = shell.does("predict", "run", new, "--explain", "--json").out.splitlines()
+    assert [json.loads(line)["source"] for line in found] == [["ein", "Hund", "rennt"], ["ein", "Kind", "lacht"]]
+
+
+def test_a_column_called_predicted_is_not_overwritten(shell):
+    shell.write("de,en\n" + PAIRS.replace("\t", ","), "pairs.csv")
+    shell.does("fit", "translate", "pairs.csv", "--source", "de", "--target", "en", *FEW)
+    said = shell.refuses("predict", "run", shell.write("de,predicted\nein Hund,mine\n", "new.csv"))
+    assert said == "new.csv: what is written would replace its column 'predicted'; rename the column"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--max-tokens", 2), ": a side has 3 tokens and max_tokens is 2, as in all other pairs, and none is left for"),
+        (("--min-count", 500), "texts hold no word token that occurs 500 times"),
+        (("--held-back", 2), "the share held back is 2.0"),
+    ],
+)
+def test_what_cannot_be_learned_is_told_before_a_run_is_made(shell, options, said):
+    assert said in shell.refuses("fit", "translate", shell.write(PAIRS, "pairs.tsv"), *OPTIONS, *options)
+    two = shell.write("a\tb\nc\td\n", "two.tsv")
+    assert "0.1 of 1 rows cannot be held back" in shell.refuses("fit", "translate", two, *OPTIONS)
+    assert not (shell.folder / "run").exists()
+
+
+def test_columns_of_other_files_are_named_when_a_run_is_used(shell, typed):
+    shell.write("de,en\n" + PAIRS.replace("\t", ","), "pairs.csv")
+    shell.does("fit", "translate", "pairs.csv", "--source", "de", "--target", "en", *FEW)
+    expected = [row["predicted"] for row in shell.does("predict", "run", "pairs.csv").rows]
+    shell.write(
+        "n,deutsch,english\n" + "".join(f"1,{line}\n" for line in PAIRS.replace("\t", ",").splitlines()), "new.csv"
+    )
+    said = shell.refuses("predict", "run", "new.csv")
+    assert said.startswith("new.csv has no column 'de' for the source;")
+    assert said.endswith("Choose one with --source")
+    rows = shell.does("predict", "run", "new.csv", "--source", "deutsch").rows
+    assert [row["predicted"] for row in rows] == expected
+    names = ("--source", "deutsch", "--target", "english")
+    assert "LSTM" in shell.does("evaluate", "run", "new.csv", *names).out
+    assert "LSTM" in shell.does("evaluate", "run", shell.write(PAIRS, "p.tsv"), "--source", 1, "--target", 2).out
+    assert "two files have no columns" in shell.refuses("evaluate", "run", "p.tsv", "--target-file", "p.tsv", *names)
+    typed("ein Hund\n")
+    said = shell.refuses("predict", "run", "--source", "de")
+    assert said == "--source names a column, and lines have none; leave it out"
+    said = shell.refuses("predict", "run", "new.csv", "--text", "deutsch")
+    assert said == "--text is not there for Translator; there are --source"
+
+
+def test_a_run_on_lines_reads_a_column_that_is_named(trained):
+    trained.write(lines(["de", *SOURCES]), "new.csv")
+    rows = trained.does("predict", "run", "new.csv", "--source", "de").rows
+    assert [row["predicted"] for row in rows] == TARGETS
+
+
+def test_the_search_is_changed_when_a_run_is_used(trained, typed, monkeypatch):
+    from recurra.tasks import translation
+
+    searched, write = [], translation.write_texts
+
+    def note(network, texts, tokenizers, search, **options):
+        searched.append((search.size, search.penalties.length))
+        return write(network, texts, tokenizers, search, **options)
+
+    monkeypatch.setattr(translation, "write_texts", note)
+    for options in ((), ("--beam-size", 2), ("--length-penalty", 0)):
+        typed("ein Hund rennt\n")
+        assert trained.does("predict", "run", *options).out == "a dog runs\n"
+    assert searched == [(5, 0.6), (2, 0.6), (5, 0.0)]
+    for options, said in (
+        (("--beam-size", 0), "beam_size is 0; expected an int of at least 1"),
+        (("--length-penalty", -1), "length_penalty is -1.0; expected a number of at least 0"),
+    ):
+        typed("ein Hund rennt\n")
+        assert trained.refuses("predict", "run", *options).startswith(said)
+
+
+def test_explanations_as_json_are_one_a_line(trained, typed):
+    typed("ein Hund rennt\n\nein Kind lacht\n")
+    found = [json.loads(line) for line in trained.does("predict", "run", "--explain", "--json").out.splitlines()]
+    assert [row["translation"] for row in found] == ["a dog runs", "", "a child laughs"]
+
+
 def test_no_attention_by_name(shell):
     shell.does("fit", "translate", shell.write(PAIRS, "p.tsv"), "--attention", "none", *FEW)
     assert "attention is None" in shell.refuses("predict", "run", shell.write("ein Hund\n", "x.txt"), "--explain")

@@ -80,7 +80,16 @@ def test_latin_1_names_the_byte_offset(csv):
 def test_utf_16_is_recognised(csv):
     path = csv("ds,y\n1,2\n".encode("utf-16"))
     assert "pass --encoding utf-16" in message(path)
-    assert read_table(path, encoding="utf-16").frame.rows() == [("1", "2")]
+    for name in ("utf-16", "UTF_16", "u16"):
+        assert read_table(path, encoding=name).frame.rows() == [("1", "2")]
+
+
+def test_a_nul_at_the_beginning_is_named_with_its_line(csv):
+    assert message(csv(b"ds,y\n1,2\n3,\0\n")) == (
+        "sales.csv line 3: holds a NUL character, which no text has; remove it, or pass --encoding utf-16 if it is that"
+    )
+    assert message(csv("ds,y\n1,2\n".encode("utf-16-le"))).startswith("sales.csv line 1: holds a NUL character")
+    assert message(csv(b"PK\x03\x04\0\0")) == "sales.csv holds bytes that no text has; save it as CSV or Parquet"
 
 
 def test_empty_files(csv):

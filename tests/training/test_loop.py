@@ -188,7 +188,7 @@ def test_asgd_keeps_the_mean_of_the_weights_since_validation_stood_still():
 
 def test_asgd_goes_on_from_its_own_weights_and_not_from_their_mean():
     given = {"steps": 12, "momentum": 0.0, "validate_every": 2, "learning_rate": 0.1, "patience": None}
-    plain = scored(TrainingSettings(optimizer="sgd", **given), [1.0] * 6)
+    plain = scored(TrainingSettings(optimizer="sgd", schedule="constant", **given), [1.0] * 6)
     averaged = scored(TrainingSettings(optimizer="asgd", trigger=1, **given), [1.0] * 6)
     assert torch.equal(averaged[3][-1], plain[3][-1])
 

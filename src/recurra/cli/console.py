@@ -46,9 +46,9 @@ def show_notice(
         errors().print(f"note: {' '.join(str(message).split())}", markup=False)
 
 
-def print_json(value: Any) -> None:
-    """Print `value` for machines."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201 - this is the output
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print `value` for machines; on one line if indent is None."""
+    print(json.dumps(value, indent=indent, ensure_ascii=False, default=str))  # noqa: T201 - this is the output
 
 
 def print_scores(result: dict[str, Any]) -> None:

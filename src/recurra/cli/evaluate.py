@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from recurra.cli.options import Debug, Decimal, Encoding, Json, Missing, Quiet, Run, Separator, no_value
+from recurra.cli.options import (
+    Debug,
+    Decimal,
+    Encoding,
+    Json,
+    Missing,
+    Quiet,
+    Run,
+    Separator,
+    SourceColumn,
+    TagColumn,
+    TextColumn,
+    TokenColumn,
+    no_value,
+)
 
 __all__ = ["evaluate"]
 
@@ -26,6 +40,17 @@ def evaluate(
     target_file: Annotated[
         Path | None, typer.Option(help="Of a translator: text file of the targets, beside DATA line by line.")
     ] = None,
+    text: TextColumn = None,
+    label: Annotated[
+        str | None, typer.Option(help="Of a classifier: column of the labels. [default: as in training]")
+    ] = None,
+    source: SourceColumn = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Of a translator or a forecaster: column of the targets. [default: as in training]"),
+    ] = None,
+    token: TokenColumn = None,
+    tag: TagColumn = None,
     start: Annotated[
         str | None, typer.Option(help="First time to forecast. [default: the first after training]")
     ] = None,
@@ -47,6 +72,7 @@ def evaluate(
 
     Example: recurra evaluate runs/de-en new.de --target-file new.en
     """
+    from recurra.cli.changing import change_parameters, column_of
     from recurra.cli.console import print_comparison, print_json, print_scores
     from recurra.errors import ArgumentError
     from recurra.tasks.forecasting import Forecaster
@@ -58,17 +84,26 @@ def evaluate(
 
     folder = RunFolder.open(run)
     fitted, job = load_fitted(folder), job_of(folder)
-    source = Source(str(data), encoding=encoding, separator=separator, decimal=decimal)
+    rows = Source(str(data), encoding=encoding, separator=separator, decimal=decimal)
     if target_file is not None:
         if not isinstance(job, TranslateJob):
             raise ArgumentError(f"--target-file is for translators; this run is a {type(fitted).__name__}'s")
         fitted.set_params(source=None, target=None)  # columns that two files do not have
-        job = replace(job, test=source, test_target_file=Source(str(target_file), encoding=encoding))
+        job = replace(job, test=rows, test_target_file=Source(str(target_file), encoding=encoding))
+    columns = {
+        "text": text,
+        "label": label,
+        "source": column_of(source),
+        "target": target if isinstance(fitted, Forecaster) else column_of(target),
+        "token": column_of(token),
+        "tag": column_of(tag),
+    }
+    change_parameters(fitted, columns)
     if isinstance(fitted, Forecaster):
         if missing is not None:
             fitted.set_params(missing=missing)
         scores = fitted.evaluate(
-            source.read(), start=start, step=step, level=level or 90, baselines=no_value(baselines)
+            rows.read(), start=start, step=step, level=level or 90, baselines=no_value(baselines)
         ).to_json()
         (print_json if json else print_scores)(scores)
         return
@@ -77,5 +112,5 @@ def evaluate(
             raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
     if not isinstance(job, TextJob):
         raise AssertionError(f"{type(job).__name__} has no rows to score")
-    scores = fitted.compare(job.read_rows(fitted, source), measured_on=data.name).to_json()
+    scores = fitted.compare(job.read_rows(fitted, rows), measured_on=data.name).to_json()
     (print_json if json else print_comparison)(scores)

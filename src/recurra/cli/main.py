@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -51,13 +52,20 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0 done, 1 failed, 2 bad input or usage, 128 + n ended by signal n."""
+    """Run the command line; the exit code is 0 done, 1 failed, 2 bad input or usage, 128 + n ended by signal n, of
+    which 141 says that nobody reads the output any more."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", Notice)
         warnings.showwarning = show_notice
         try:
             return _run(arguments)
+        except SystemExit as left:  # typer and rich leave with 1 when they meet a pipe that nobody reads
+            if not isinstance(left.__context__, BrokenPipeError):
+                raise
+            return _end_quietly()
+        except BrokenPipeError:
+            return _end_quietly()
         except Exception as error:
             if "--debug" in arguments:
                 raise
@@ -78,10 +86,16 @@ def _report(error: Exception) -> int:
         return fail(str(error), error.exit_code)
     if isinstance(error, typer.TyperException):
         return _usage(error.format_message())
-    if isinstance(error, OSError):  # the verbs name what they read and write; what is left is mostly a full pipe
+    if isinstance(error, OSError):  # the verbs name what they read and write; what is left is mostly a full disk
         _discard_output()
         return fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
     return fail(f"internal error ({type(error).__name__}: {error}); run again with --debug and report it", 1)
+
+
+def _end_quietly() -> int:
+    """End as other tools do in `recurra predict RUN | head`: by the number of the signal that says so."""
+    _discard_output()
+    return 128 + signal.SIGPIPE
 
 
 def _usage(message: str) -> int:

@@ -7,18 +7,45 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Debug", "Decimal", "Encoding", "Force", "Json", "Missing", "Quiet", "Run", "Separator", "no_value"]
+__all__ = [
+    "Debug",
+    "Decimal",
+    "Encoding",
+    "Force",
+    "Json",
+    "Missing",
+    "Quiet",
+    "Run",
+    "Separator",
+    "SourceColumn",
+    "TagColumn",
+    "TextColumn",
+    "TokenColumn",
+    "no_value",
+]
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as made by `recurra fit`.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Encoding = Annotated[str, typer.Option(help="Of a CSV file.")]
+Encoding = Annotated[str, typer.Option(help="Of text.")]
 Separator = Annotated[str | None, typer.Option(help="Of a CSV file; found if not given.")]
 Decimal = Annotated[str, typer.Option(help="Decimal mark of a CSV file's numbers, . or a comma.")]
 Missing = Annotated[
     str | None, typer.Option(help="For gaps in DATA: interpolate, mask or drop. [default: as in training]")
+]
+TextColumn = Annotated[
+    str | None, typer.Option("--text", help="Of a classifier: column of the texts. [default: as in training]")
+]
+SourceColumn = Annotated[
+    str | None, typer.Option("--source", help="Of a translator: column of the sources. [default: as in training]")
+]
+TagColumn = Annotated[
+    str | None, typer.Option("--tag", help="Of a tagger: column of the tags. [default: as in training]")
+]
+TokenColumn = Annotated[
+    str | None, typer.Option("--token", help="Of a tagger: column of the tokens. [default: as in training]")
 ]
 
 

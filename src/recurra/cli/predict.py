@@ -7,7 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from recurra.cli.options import Debug, Decimal, Encoding, Force, Json, Missing, Quiet, Run, Separator
+from recurra.cli.options import (
+    Debug,
+    Decimal,
+    Encoding,
+    Force,
+    Json,
+    Missing,
+    Quiet,
+    Run,
+    Separator,
+    SourceColumn,
+    TagColumn,
+    TextColumn,
+    TokenColumn,
+)
 
 __all__ = ["predict"]
 
@@ -18,14 +32,27 @@ def predict(
         Path | None,
         typer.Argument(
             metavar="[DATA]",
-            help="Of a forecaster: histories to forecast from; without, the training table. Of a text model: a table, "
-            "or a .txt file of one text a line; without, standard input.",
+            help="Of a forecaster: histories to forecast from; without, the training table. Of a text model, without: "
+            "standard input, line by line. Of a classifier or a translator: a table, or a .txt file of one text a "
+            "line. Of a tagger: sentences in a form that training takes, never raw lines. Of a language model: a text "
+            "file of lines.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV or Parquet to write. [default: standard output]")] = None,
     future_table: Annotated[Path | None, typer.Option(help="File with the known covariates over the horizon.")] = None,
     level: Annotated[
         list[float] | None, typer.Option(help="Interval of a forecast, in percent; may be repeated. [default: 80, 95]")
+    ] = None,
+    text: TextColumn = None,
+    source: SourceColumn = None,
+    token: TokenColumn = None,
+    tag: TagColumn = None,
+    beam_size: Annotated[
+        int | None, typer.Option(help="Of a translator: sequences kept side by side. [default: as in training]")
+    ] = None,
+    length_penalty: Annotated[
+        float | None,
+        typer.Option(help="Of a translator: 0: short texts are favoured. [default: as in training]"),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show what each token of a text contributes.")] = False,
     encoding: Encoding = "utf-8",
@@ -43,6 +70,7 @@ def predict(
 
     Example: cat mails.txt | recurra predict runs/spam
     """
+    from recurra.cli.changing import change_parameters, column_of
     from recurra.errors import ArgumentError, RunError
     from recurra.tasks.forecasting import Forecaster
     from recurra.tasks.jobs import load_fitted
@@ -51,6 +79,9 @@ def predict(
     if out is not None and out.exists() and not force:
         raise RunError(f"{out} exists already; pass --force to replace it, or another --out")
     fitted = load_fitted(RunFolder.open(run))
+    columns = {"text": text, "source": source, "token": column_of(token), "tag": column_of(tag)}
+    change_parameters(fitted, columns)
+    change_parameters(fitted, {"beam_size": beam_size, "length_penalty": length_penalty})
     form: dict[str, Any] = {"encoding": encoding, "separator": separator, "decimal": decimal}
     if isinstance(fitted, Forecaster):
         if explain:
@@ -62,7 +93,10 @@ def predict(
     for name, given in (("future-table", future_table), ("level", level), ("missing", missing)):
         if given:
             raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
-    predict_texts(fitted, data, out, form=form, explain=explain, as_json=json, quiet=quiet)
+    if source is not None:
+        fitted.column_ = source
+    named = [name for name, column in columns.items() if column is not None]
+    predict_texts(fitted, data, out, named=named, form=form, explain=explain, as_json=json, quiet=quiet)
 
 
 def _forecast(

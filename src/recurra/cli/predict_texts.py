@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import typer
 
 from recurra.atomic import write_file, writing
+from recurra.cli.changing import option_name
 from recurra.cli.console import output, print_json
 from recurra.cli.lines import read_standard_input
 from recurra.data.files import kind_of, read_table
-from recurra.data.lines import read_lines
+from recurra.data.lines import check_file, read_lines
 from recurra.errors import ArgumentError
 from recurra.reports.contributions import contribution_text
 from recurra.tasks.alignment import Alignment
@@ -31,20 +32,27 @@ def predict_texts(
     data: Path | None,
     out: Path | None,
     *,
+    named: Sequence[str],
     form: dict[str, Any],
     explain: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Print or write what the task says of the rows of a table, of each line of a text file, or of standard input."""
+    """Print or write what the task says of the rows of a table, of each line of a text file, or of standard input.
+
+    named: the columns that were named, by their parameters.
+    """
     if explain and not hasattr(task, "explain"):
         raise ArgumentError(f"--explain is not there for {type(task).__name__}")
-    if data is not None and data.suffix.lower() in (".txt", "") and kind_of(data) == "text":
+    lines = data is None or _has_lines(task, data)
+    if lines and named:
+        raise ArgumentError(f"{option_name(named[0])} names a column, and lines have none; leave it out")
+    if data is None:
+        _predict_lines(task, read_standard_input(form["encoding"]), explain, as_json, out)
+    elif lines:
         _predict_lines(task, _batches(read_lines(data, encoding=form["encoding"])), explain, as_json, out)
-    elif data is None:
-        _predict_lines(task, read_standard_input(), explain, as_json, out)
     elif explain:
-        _predict_lines(task, [task.read(read_table(data, **form), labelled=False).texts], explain, as_json, out)
+        _predict_lines(task, [task.texts_of(read_table(data, **form))], explain, as_json, out)
     elif hasattr(task, "predict_file"):
         _write_sentences(task.predict_file(data, encoding=form["encoding"]), out, as_json=as_json, quiet=quiet)
     else:
@@ -57,6 +65,23 @@ def predict_texts(
             typer.echo(csv_bytes(frame).decode(), nl=False)
         elif not quiet:
             output().print(f"{frame.height} rows in {out}")
+
+
+def _has_lines(task: Any, data: Path) -> bool:
+    """Whether a file is read as one text a line: by its name, unless the task reads all text so, or none.
+
+    Raises ArgumentError for a table where the task reads none.
+    """
+    if hasattr(task, "predict_file"):
+        return False
+    is_text = kind_of(data) == "text"
+    if task.task == "language":
+        check_file(data, "a text file")
+        if not is_text:
+            raise ArgumentError(f"{data.name} is a table, and a language model rates lines of text; pass a text file")
+        return True
+    name = Path(data.stem) if data.suffix.lower() == ".gz" else data
+    return is_text and name.suffix.lower() in (".txt", "")
 
 
 def _predict_lines(task: Any, batches: Iterable[list[str]], explain: bool, as_json: bool, out: Path | None) -> None:
@@ -91,7 +116,7 @@ def _write_sentences(found: list[Line], out: Path | None, *, as_json: bool, quie
 
 def _print_explanation(found: Explanation | Alignment, as_json: bool) -> None:
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json(), indent=None)
         return
     if isinstance(found, Alignment):
         typer.echo(found.to_text())

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,15 @@ import numpy as np
 import polars as pl
 
 from recurra.data.json_lines import read_json_lines
-from recurra.data.lines import check_encoding, check_file
+from recurra.data.lines import check_encoding, check_file, is_utf_8, is_wide, other_encoding
 from recurra.errors import ArgumentError, DataError
 
 __all__ = ["Table", "kind_of", "read_table"]
 
 _SEPARATORS = (",", ";", "\t", "|")
 _NEWLINE, _QUOTE = 10, 34
+_HEAD = 4096  # bytes that are looked at for what no text has
+_CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f]")  # of ASCII; NUL apart
 _WANTED = "a CSV, JSON lines or Parquet file"
 
 
@@ -132,21 +135,27 @@ def _read_parquet(name: str, data: bytes) -> Table:
 
 
 def _to_utf8(name: str, data: bytes, encoding: str) -> bytes:
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig"):
+    if is_utf_8(encoding):
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise DataError(f"{name} byte offset 0: {data[:2]!r} opens UTF-16 text; pass --encoding utf-16")
         data = data.removeprefix(b"\xef\xbb\xbf")
-    if b"\0" in data[:4096] and not encoding.lower().startswith(("utf-16", "utf-32", "utf16", "utf32")):
-        raise DataError(f"{name} holds bytes that no text has; save it as CSV or Parquet")
+    if b"\0" in data[:_HEAD] and not is_wide(encoding):
+        if _CONTROLS.search(data, 0, _HEAD):  # a spreadsheet, an archive, an image
+            raise DataError(f"{name} holds bytes that no text has; save it as CSV or Parquet")
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise DataError(
+            f"{name} line {line}: holds a NUL character, which no text has; remove it, or pass --encoding utf-16 if it "
+            "is that"
+        )
     try:
         if data.isascii():
             return data
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        remedy = "--encoding latin-1" if encoding.lower().startswith("utf") else "--encoding with its true one"
         raise DataError(
-            f"{name} line {line}: the byte {byte:#04x} at byte offset {error.start} is not {encoding}; pass {remedy}"
+            f"{name} line {line}: the byte {byte:#04x} at byte offset {error.start} is not {encoding}; "
+            f"{other_encoding(encoding)}"
         ) from error
     return text.encode("utf-8") if encoding.lower() not in ("utf-8", "utf8") else data
 

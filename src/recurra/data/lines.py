@@ -12,15 +12,29 @@ from typing import Any, BinaryIO, cast
 
 from recurra.errors import ArgumentError, DataError, nearest
 
-__all__ = ["LONGEST", "check_encoding", "check_file", "decode_file", "quote", "read_lines"]
+__all__ = [
+    "LONGEST",
+    "check_encoding",
+    "check_file",
+    "decode_file",
+    "is_utf_8",
+    "is_wide",
+    "other_encoding",
+    "quote",
+    "read_lines",
+]
 
 LONGEST = 10_000_000
 _CHUNK = 1 << 20
-_WIDE = ("utf-16", "utf-32", "utf16", "utf32")
 
 
 def read_lines(
-    path: str | os.PathLike[str], *, encoding: str = "utf-8", longest: int = LONGEST, wanted: str = "a text file"
+    path: str | os.PathLike[str],
+    *,
+    encoding: str = "utf-8",
+    longest: int = LONGEST,
+    wanted: str = "a text file",
+    option: bool = True,
 ) -> Iterator[str]:
     r"""The lines of a text file without their breaks, the file open until the last is taken.
 
@@ -28,6 +42,7 @@ def read_lines(
     encoding: of the text; a UTF-8 byte order mark is accepted anyway.
     longest: characters that a line may have, so that a file without breaks does not fill the memory.
     wanted: what a message asks for when the path is a folder.
+    option: whether a message may advise --encoding; else it advises to convert the file.
 
     A line ends at \n or \r\n and nowhere else, so that two files stay side by side whatever their texts hold; a file
     with \r and no \n in its first mebibyte has lines that end at \r. Raises ArgumentError for an unknown encoding or
@@ -45,7 +60,7 @@ def read_lines(
         raise ArgumentError(f"longest is {longest}; a line has 1 character at least")
     check_encoding(encoding)
     check_file(path, wanted)
-    return _split(path.name, decode_file(path, encoding), longest)
+    return _split(path.name, decode_file(path, encoding, option=option), longest)
 
 
 def check_encoding(encoding: str) -> None:
@@ -79,17 +94,20 @@ def quote(value: Any) -> str:
     return text if len(text) <= 42 else text[:40] + "...'"
 
 
-def decode_file(path: Path, encoding: str) -> Iterator[str]:
+def decode_file(path: Path, encoding: str, *, option: bool = True) -> Iterator[str]:
     """The text of a file in pieces, a leading byte order mark left out; gzip is unpacked.
+
+    option: whether a message may advise --encoding.
 
     Raises DataError with line and byte offset for bytes that are not of this encoding.
     """
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     line, offset = 1, 0
     for data in _read_chunks(path):
-        if offset == 0 and encoding.lower().startswith(("utf-8", "utf8", "utf_8")):
+        if offset == 0 and is_utf_8(encoding):
             if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                raise DataError(f"{path.name} byte offset 0: {data[:2]!r} opens UTF-16 text; pass --encoding utf-16")
+                remedy = "pass --encoding utf-16" if option else _converting("utf-16")
+                raise DataError(f"{path.name} byte offset 0: {data[:2]!r} opens UTF-16 text; {remedy}")
             offset = 3 * data.startswith(codecs.BOM_UTF8)
             data = data[offset:]
         before = decoder.getstate()
@@ -100,17 +118,41 @@ def decode_file(path: Path, encoding: str) -> Iterator[str]:
             at = offset - len(error.object) + error.start
             decoder.setstate(before)
             good = decoder.decode(data[: max(0, len(data) - len(error.object) + error.start)])
-            remedy = "--encoding latin-1" if encoding.lower().startswith("utf") else "--encoding with its true one"
+            remedy = other_encoding(encoding) if option else _converting("latin1")
             raise DataError(
                 f"{path.name} line {line + good.count(chr(10))}: the byte {error.object[error.start]:#04x} at byte "
-                f"offset {at} is not {encoding}; pass {remedy}"
+                f"offset {at} is not {encoding}; {remedy}"
             ) from error
         if "\0" in text:
             line += text.count("\n", 0, text.index("\0"))
-            remedy = "" if encoding.lower().startswith(_WIDE) else ", or pass --encoding utf-16 if it is that"
+            wide = "pass --encoding utf-16 if it is that" if option else f"where it is UTF-16 {_converting('utf-16')}"
+            remedy = "" if is_wide(encoding) else f", or {wide}"
             raise DataError(f"{path.name} line {line}: holds a NUL character, which no text has; remove it{remedy}")
         line += text.count("\n")
         yield text
+
+
+def is_utf_8(encoding: str) -> bool:
+    """Whether an encoding that is known is UTF-8, with a byte order mark or without one."""
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def is_wide(encoding: str) -> bool:
+    """Whether bytes of 0 belong to the characters of an encoding that is known: UTF-16, UTF-32."""
+    return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+
+
+def other_encoding(encoding: str) -> str:
+    """What to do about text that is not of an encoding.
+
+    >>> other_encoding("utf-8"), other_encoding("cp1252")
+    ('pass --encoding latin-1', 'pass --encoding with its true one')
+    """
+    return f"pass --encoding {'latin-1' if encoding.lower().startswith('utf') else 'with its true one'}"
+
+
+def _converting(encoding: str) -> str:
+    return f"convert it, as by iconv -f {encoding} -t utf-8"
 
 
 def _read_chunks(path: Path) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ class TrainingSettings(pydantic.BaseModel):
         ArgumentError: a value is out of range or a name is unknown.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = pydantic.Field(default=2400, ge=1)
     """Optimizer steps at most; early stopping may end sooner."""
@@ -35,7 +35,8 @@ class TrainingSettings(pydantic.BaseModel):
     """For SGD (Nesterov) only."""
     schedule: Literal["constant", "cosine", "linear", "plateau"] = "cosine"
     """How the learning rate falls from its peak to zero over `steps`; "plateau": it is divided where validation does
-    not improve."""
+    not improve. "asgd" without a schedule given has "constant": with steps that become nothing, those behind the
+    trigger would hardly move, and their mean with them."""
     plateau_factor: float = pydantic.Field(default=4.0, gt=1)
     """What a plateau divides the learning rate by."""
     plateau_patience: int = pydantic.Field(default=1, ge=1)
@@ -63,6 +64,8 @@ class TrainingSettings(pydantic.BaseModel):
     seed: int = pydantic.Field(default=0, ge=0, lt=2**32)
 
     def __init__(self, **values: object) -> None:
+        if values.get("optimizer") == "asgd":
+            values = {"schedule": "constant", **values}
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
@@ -81,7 +84,7 @@ class TrainingSettings(pydantic.BaseModel):
 
     def replaced(self, **values: object) -> TrainingSettings:
         """The same settings but for `values`, validated again."""
-        return TrainingSettings(**{**self.model_dump(), **values})
+        return TrainingSettings(**{**self.model_dump(exclude_unset=True), **values})
 
 
 def learning_rate(settings: TrainingSettings, step: int, plateaus: int = 0) -> float:

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from recurra.cli.fit.options import BatchSize, LearningRate, Optimizer, Out, Seed, run_folder, training_options
+from recurra.cli.fit.options import (
+    BatchSize,
+    LearningRate,
+    Optimizer,
+    Out,
+    Seed,
+    Training,
+    run_folder,
+    training_options,
+)
 from recurra.cli.options import Debug, Decimal, Encoding, Force, Json, Quiet, Separator, no_value
 
 __all__ = ["forecast"]
@@ -42,6 +51,7 @@ def forecast(
     learning_rate: LearningRate = None,
     optimizer: Optimizer = None,
     seed: Seed = None,
+    training: Training = [],  # noqa: B006 - typer copies
     freq: Annotated[str | None, typer.Option(help="Step of the series: 15m, h, D, W, MS, ... [default: found]")] = None,
     missing: Annotated[str | None, typer.Option(help="For gaps: interpolate, mask or drop. [default: refuse]")] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of the clock times, such as Europe/Paris.")] = None,
@@ -79,7 +89,14 @@ def forecast(
         "loss": loss,
         "levels": sorted({50.0, 80.0, 90.0, 95.0, *level}),
         "members": members,
-        "training": training_options(steps, batch_size, learning_rate, optimizer, seed),
+        "training": training_options(
+            training,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            seed=seed,
+        ),
         "series": series,
         "time": time,
         "target": target,

@@ -23,6 +23,7 @@ from recurra.cli.fit.options import (
     Seed,
     Steps,
     Test,
+    Training,
     VocabularySize,
     WeightDropout,
     WordVectors,
@@ -77,6 +78,7 @@ def language(
     precision: Precision = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the gradients.")] = None,
     seed: Seed = None,
+    training: Training = [],  # noqa: B006 - typer copies
     encoding: Annotated[str, typer.Option(help="Of the files.")] = "utf-8",
     force: Force = False,
     json: Json = False,
@@ -115,8 +117,16 @@ def language(
         "chunk": chunk,
         "epochs": epochs,
         "valid": valid_share,
-        "training": training_options(steps, batch_size, learning_rate, optimizer, seed, precision)
-        | ({} if clip_norm is None else {"clip_norm": clip_norm}),
+        "training": training_options(
+            training,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            seed=seed,
+            precision=precision,
+            clip_norm=clip_norm,
+        ),
     }
     first, *more = [Source.of(path, encoding=encoding) for path in data]
     job = LanguageJob(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from recurra.cli.changing import option_name
+from recurra.errors import ArgumentError
 
 __all__ = [
     "BatchSize",
@@ -23,6 +28,7 @@ __all__ = [
     "Seed",
     "Steps",
     "Test",
+    "Training",
     "Valid",
     "VocabularySize",
     "WeightDropout",
@@ -52,26 +58,65 @@ Precision = Annotated[
     str | None, typer.Option(help="float32, or bfloat16: faster where the processor multiplies in it.")
 ]
 Seed = Annotated[int | None, typer.Option()]
+Training = Annotated[
+    list[str],
+    typer.Option(
+        "--training",
+        metavar="NAME=VALUE",
+        help="Any training setting, as warmup=0.02, clip_norm=0.5, patience=none or schedule=plateau; may be repeated.",
+    ),
+]
 
 
 def training_options(
+    more: Sequence[str],
+    *,
     steps: int | None,
     batch_size: int | None,
     learning_rate: float | None,
     optimizer: str | None,
     seed: int | None,
     precision: str | None = None,
+    clip_norm: float | None = None,
 ) -> dict[str, Any]:
-    """Those of the training settings that were given."""
-    given = {
+    """Those of the training settings that were given, by options of their own or in `more`, as NAME=VALUE.
+
+    A value is a number, none, or else a text. Raises ArgumentError for a setting that is given twice, and for what is
+    no NAME=VALUE; whether there is such a setting, and takes the value, is for `TrainingSettings` to say.
+
+    >>> given = {"steps": 20, "batch_size": None, "learning_rate": None, "optimizer": None, "seed": None}
+    >>> training_options(["warmup=0.02", "patience=none", "schedule=plateau"], **given)
+    {'steps': 20, 'warmup': 0.02, 'patience': None, 'schedule': 'plateau'}
+    """
+    own = {
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "optimizer": optimizer,
         "seed": seed,
         "precision": precision,
+        "clip_norm": clip_norm,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    found: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    before = {name: option_name(name) for name in found}
+    for each in more:
+        name, equals, value = each.partition("=")
+        if not (name and equals and value):
+            raise ArgumentError(f"--training is {each!r}; write NAME=VALUE, such as warmup=0.02")
+        if name in before:
+            raise ArgumentError(f"--training {each} and {before[name]} give the same setting; leave one out")
+        before[name], found[name] = f"--training {each}", _value(value)
+    return found
+
+
+def _value(text: str) -> int | float | str | None:
+    """A number or None where the text is one, else the text."""
+    if text.lower() == "none":
+        return None
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(text)
+    return text
 
 
 def run_folder(out: Path | None, data: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recurra.cli.changing import column_of
 from recurra.cli.fit.options import (
     BatchSize,
     Cell,
@@ -20,6 +21,7 @@ from recurra.cli.fit.options import (
     Seed,
     Steps,
     Test,
+    Training,
     Valid,
     VocabularySize,
     WeightDropout,
@@ -85,6 +87,7 @@ def tag(
     learning_rate: LearningRate = None,
     optimizer: Optimizer = None,
     seed: Seed = None,
+    training: Training = [],  # noqa: B006 - typer copies
     encoding: Encoding = "utf-8",
     force: Force = False,
     json: Json = False,
@@ -122,9 +125,16 @@ def tag(
         "vectors": str(vectors.resolve()) if vectors else None,
         "members": members,
         "epochs": epochs,
-        "training": training_options(steps, batch_size, learning_rate, optimizer, seed),
-        "token": _column(token),
-        "tag": _column(tag),
+        "training": training_options(
+            training,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            seed=seed,
+        ),
+        "token": column_of(token),
+        "tag": column_of(tag),
     }
     job = TagJob(
         Source.of(data, encoding=encoding),
@@ -135,8 +145,3 @@ def tag(
     )
     run, rows = job.start(run_folder(out, data), force=force)
     run_job(job, run, rows, as_json=json, quiet=quiet)
-
-
-def _column(name: str | None) -> str | int | None:
-    """A column's number where it is one."""
-    return int(name) if name is not None and name.isascii() and name.isdecimal() else name

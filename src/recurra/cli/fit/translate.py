@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recurra.cli.changing import column_of
 from recurra.cli.fit.options import (
     BatchSize,
     Cell,
@@ -23,6 +24,7 @@ from recurra.cli.fit.options import (
     Seed,
     Steps,
     Test,
+    Training,
     Valid,
     VocabularySize,
     WeightDropout,
@@ -91,6 +93,7 @@ def translate(
     optimizer: Optimizer = None,
     precision: Precision = None,
     seed: Seed = None,
+    training: Training = [],  # noqa: B006 - typer copies
     encoding: Encoding = "utf-8",
     separator: Separator = None,
     force: Force = False,
@@ -137,9 +140,17 @@ def translate(
         "coverage_penalty": coverage_penalty,
         "bleu_tokenizer": bleu_tokenizer,
         "epochs": epochs,
-        "training": training_options(steps, batch_size, learning_rate, optimizer, seed, precision),
-        "source": _column(source),
-        "target": _column(target),
+        "training": training_options(
+            training,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            seed=seed,
+            precision=precision,
+        ),
+        "source": column_of(source),
+        "target": column_of(target),
     }
 
     def read(path: Path | None) -> Source | None:
@@ -157,8 +168,3 @@ def translate(
     )
     run, rows = job.start(run_folder(out, data), force=force)
     run_job(job, run, rows, as_json=json, quiet=quiet)
-
-
-def _column(name: str | None) -> str | int | None:
-    """A column's name, or its number."""
-    return int(name) if name is not None and name.isascii() and name.isdigit() else name
