@@ -69,6 +69,8 @@ CANDIDATES: dict[str, dict[str, dict[str, Any]]] = {
         "last": {"pooling": "last"},
         "two layers": {"num_layers": 2},
         "12 epochs": {"epochs": 12},
+        "classes weighted": {"class_weights": "balanced"},
+        "classes weighted, 12 epochs": {"class_weights": "balanced", "epochs": 12},
     },
 }
 

@@ -46,13 +46,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "hidden_size": 400,
         "embedding_size": 400,
         "num_layers": 2,
-        "embedding_dropout": 0.1,
-        "input_dropout": 0.3,
-        "dropout": 0.25,
-        "output_dropout": 0.4,
-        "weight_dropout": 0.2,
+        "embedding_dropout": 0.05,
+        "input_dropout": 0.2,
+        "dropout": 0.2,
+        "output_dropout": 0.3,
+        "weight_dropout": 0.1,
         "chunk": 35,
-        "epochs": 15,
+        "epochs": 9,
         "training": {
             "seed": SEED,
             "batch_size": 20,
@@ -80,7 +80,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 CANDIDATES: dict[str, dict[str, dict[str, Any]]] = {
     "ptb": {
         "as above": {},
-        "less dropout": {"input_dropout": 0.2, "dropout": 0.15, "output_dropout": 0.25, "weight_dropout": 0.1},
+        "more dropout": {"input_dropout": 0.3, "dropout": 0.25, "output_dropout": 0.4, "weight_dropout": 0.2},
         "650 units in one layer": {"hidden_size": 650, "num_layers": 1},
         "gru": {"cell": "gru"},
         "activation penalties": {"alpha": 2.0, "beta": 1.0},
@@ -88,6 +88,7 @@ CANDIDATES: dict[str, dict[str, dict[str, Any]]] = {
     "shakespeare": {
         "as above": {},
         "less dropout": {"dropout": 0.1, "output_dropout": 0.15, "weight_dropout": 0.1},
+        "512 units in one layer": {"hidden_size": 512, "num_layers": 1},
         "768 units in one layer": {"hidden_size": 768, "num_layers": 1},
         "gru": {"cell": "gru"},
         "not tied": {"tied": False},
