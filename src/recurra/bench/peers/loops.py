@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from recurra.cells import Cell, State, relu, sigmoid, tanh
 from recurra.layers import Recurrent
-from recurra.layers.noise import draw_kept
+from recurra.layers.noise import draw_kept, draw_mask
 
 __all__ = ["CoupledLSTM", "CoupledLoop", "LSTMLoop", "NormedLoop", "PeepholeLoop", "ThinnedLoop", "ZoneoutLoop"]
 
@@ -139,7 +139,9 @@ class ThinnedLoop(LSTMLoop):
 
     def begin(self, x: Tensor) -> None:
         super().begin(x)
-        self.mask = F.dropout(x.new_ones(x.shape[1], self.hidden_size), self.probability)
+        mask = draw_mask(self.probability, (x.shape[1], self.hidden_size), x)
+        assert mask is not None  # the probability is above 0
+        self.mask = mask
 
     def step(self, t: int, x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return self.gate(torch.addmm(x_t, h * self.mask, self.transposed), c)
