@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.models import EncoderDecoder
 from recurra.tasks.translation import Translator
+from recurra.tasks.translation_data import encode_pairs, learn_tokenizers
 from recurra.training.loop import StepRecord
 from recurra.training.optimizer import make_optimizer
 from recurra.training.recorder import Recorder
@@ -198,8 +199,8 @@ def speed(rounds: int = 5, steps: int = 8) -> dict[str, Any]:
     """Target tokens a second in training steps, ours over the peer's."""
     translator = Translator(**CONFIG)
     train = parts(translator)["train"]
-    translator._train_tokenizers(train)
-    codes, pairs = len(translator.source_tokenizer_), translator._encode_pairs(train)
+    tokenizers = learn_tokenizers(translator, train)
+    codes, pairs = len(tokenizers[0]), encode_pairs(tokenizers, train)
     torch.manual_seed(SEED)
     ours, peer = translator.network(codes, codes), Peer(codes, translator)
     peer.take(ours)
