@@ -167,7 +167,7 @@ def test_a_column_called_predicted_is_not_overwritten(shell):
     shell.write("de,en\n" + PAIRS.replace("\t", ","), "pairs.csv")
     shell.does("fit", "translate", "pairs.csv", "--source", "de", "--target", "en", *FEW)
     said = shell.refuses("predict", "run", shell.write("de,predicted\nein Hund,mine\n", "new.csv"))
-    assert said == "new.csv: what is written would replace its column 'predicted'; rename the column"
+    assert said == "new.csv: what is predicted would replace its column 'predicted'; rename or drop the column"
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_a_frame_comes_back_in_its_kind_with_two_more_columns(plain, kind):
 def test_a_column_that_would_be_lost_is_refused(plain, name, kind):
     frame = pl.DataFrame({"tokens": [["Ann"]], name: [1]})
     given = {"lazy": frame.lazy, "pandas": frame.to_pandas, "pyarrow": frame.to_arrow}.get(kind, frame.clone)()
-    with pytest.raises(DataError, match=f"^frame has the column '{name}' already, into which goes .*; rename it$"):
+    with pytest.raises(DataError, match=f"^frame: what is predicted would replace its column '{name}'; rename or drop"):
         plain.predict(given)
 
 

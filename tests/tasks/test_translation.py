@@ -164,7 +164,7 @@ def test_the_texts_of_a_table_are_its_sources(fitted):
 def test_a_column_of_the_users_is_not_overwritten(fitted):
     frame = pl.DataFrame({"text": ["ein Hund rennt."], "predicted": ["mine"]})
     said = message(DataError, fitted.predict, frame)
-    assert said == "frame: what is written would replace its column 'predicted'; rename the column"
+    assert said == "frame: what is predicted would replace its column 'predicted'; rename or drop the column"
 
 
 def test_rivals_are_measured_beside_it(fitted):

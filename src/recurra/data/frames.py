@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import narwhals as nw
@@ -11,7 +12,7 @@ import polars as pl
 from recurra.data.files import Table, read_table
 from recurra.errors import ArgumentError, DataError
 
-__all__ = ["like", "to_table"]
+__all__ = ["check_free", "like", "to_table"]
 
 
 def to_table(data: Any) -> Table:
@@ -46,6 +47,16 @@ def like(frame: pl.DataFrame, original: Any) -> Any:
     kind = nw.from_native(original, eager_only=True).implementation
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())  # the newest has texts that pandas takes in no list
     return nw.from_arrow(table, backend=kind).to_native()
+
+
+def check_free(name: str, columns: Iterable[str], *answers: str) -> None:
+    """Raise DataError where a column would be lost to what is predicted.
+
+    name: what messages call the table. columns: that it has. answers: that are put into it.
+    """
+    taken = [column for column in columns if column in answers]
+    if taken:
+        raise DataError(f"{name}: what is predicted would replace its column {taken[0]!r}; rename or drop the column")
 
 
 def _to_polars(data: Any) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from recurra.baselines.texts import MajorityClass, NaiveBayes
 from recurra.cells import Cell
 from recurra.data.batching import LengthBatches
-from recurra.data.frames import like, to_table
+from recurra.data.frames import check_free, like, to_table
 from recurra.data.labelled import (
     Labelled,
     check_classes,
@@ -30,7 +30,7 @@ from recurra.errors import ArgumentError, DataError, nearest
 from recurra.models import Seq2Vec
 from recurra.tasks.classification_codes import cut_middle, note_cut, usual_length
 from recurra.tasks.classification_parameters import ClassificationParameters
-from recurra.tasks.classification_scores import MEASURES, beside, check_answers, row_of_scores
+from recurra.tasks.classification_scores import ANSWERS, MEASURES, beside, row_of_scores
 from recurra.tasks.comparison import Comparison
 from recurra.tasks.examples import classified_examples
 from recurra.tasks.explanation import Explanation, Line
@@ -164,7 +164,7 @@ class TextClassifier(ClassificationParameters):
         if isinstance(data, list):
             return self._answers(data)[0]
         table = to_table(data)
-        check_answers(table)
+        check_free(table.name, table.frame.columns, *ANSWERS)
         labels, confidences = self._answers(self.texts_of(table))
         columns = [pl.Series("predicted", labels, pl.String), pl.Series("confidence", confidences)]
         return like(table.frame.with_columns(columns), data)

@@ -7,12 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from recurra.data.files import Table
-from recurra.errors import DataError
 from recurra.tasks.comparison import Measure
 from recurra.training.classification import ClassScores
 
-__all__ = ["ANSWERS", "MEASURES", "beside", "check_answers", "row_of_scores"]
+__all__ = ["ANSWERS", "MEASURES", "beside", "row_of_scores"]
 
 ANSWERS = ("predicted", "confidence")
 """Columns that hold what is said."""
@@ -34,15 +32,6 @@ def row_of_scores(found: ClassScores) -> dict[str, float | None]:
         "log_loss": found.log_loss,
         "calibration_error": found.calibration_error,
     }
-
-
-def check_answers(table: Table) -> None:
-    """Raise DataError where a column of the table would be lost to what is said."""
-    for name in ANSWERS:
-        if name in table.frame.columns:
-            raise DataError(
-                f"{table.name}: what is predicted would replace its column {name!r}; rename or drop the column"
-            )
 
 
 def beside(columns: Mapping[str, Sequence[Any]], answers: Sequence[Any]) -> pl.DataFrame:

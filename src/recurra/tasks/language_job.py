@@ -47,11 +47,7 @@ class LanguageJob(TextJob):
 
     def _check(self, data: TextData) -> None:
         super()._check(data)
-        task = self.fresh()
-        learned, held = data.train, data.valid
-        if held is None:
-            learned, held = task.split(data.train, task.valid, seed=0)
-        check_short(task, learned, held, data.test)
+        check_short(self.fresh(), *self._parts(data), data.test)
 
     def _compare(self, run: RunFolder, task: Any, data: TextData, name: str) -> Comparison:
         found: Comparison = task.compare(data.test, data.train, measured_on=name, folder=run.path)

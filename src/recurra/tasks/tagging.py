@@ -17,11 +17,11 @@ from recurra.baselines.taggers import MostFrequentTag
 from recurra.cells import Cell
 from recurra.data.batching import LengthBatches
 from recurra.data.files import Table
-from recurra.data.frames import to_table
+from recurra.data.frames import check_free, to_table
 from recurra.data.tagged import Tagged, read_tagged, tagged_lines
 from recurra.data.token_lists import read_token_lists
 from recurra.data.vectors import Vectors
-from recurra.errors import ArgumentError, DataError
+from recurra.errors import ArgumentError
 from recurra.layers.crf import Allowed, ConditionalRandomField
 from recurra.models import Seq2Seq
 from recurra.tasks.comparison import Comparison
@@ -160,7 +160,9 @@ class SequenceTagger(TaggingParameters):
         data = data.collect() if isinstance(data, pl.LazyFrame) else data
         rows = self._untagged(data)
         is_frame = not isinstance(data, list | tuple | str | os.PathLike | Tagged)
-        frame = _without_answers(nw.from_native(data, eager_only=True)) if is_frame else None
+        frame = nw.from_native(data, eager_only=True) if is_frame else None
+        if frame is not None:
+            check_free("frame", frame.columns, *_ANSWERS)
         said = self._say(rows.tokens)
         tags = self.tags_.decode(said.tags)
         if isinstance(data, list):
@@ -378,14 +380,6 @@ class SequenceTagger(TaggingParameters):
     def _check_fitted(self) -> None:
         if not hasattr(self, "networks_"):
             raise ArgumentError("this SequenceTagger is not fitted; call fit first")
-
-
-def _without_answers(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
-    """The frame; raise DataError where a column of it would be lost to what is said."""
-    taken = [name for name in _ANSWERS if name in frame.columns]
-    if taken:
-        raise DataError(f"frame has the column {taken[0]!r} already, into which goes what is predicted; rename it")
-    return frame
 
 
 def _confidences(said: Said) -> list[list[float]]:

@@ -93,6 +93,11 @@ class TextJob(Job):
             )
         self.fresh().check(data.train)
 
+    def _parts(self, data: TextData) -> tuple[Any, Any]:
+        """What is learned and what stops it, as `fit` will have them."""
+        task = self.fresh()
+        return task.split(data.train, task.valid, seed=0) if data.valid is None else (data.train, data.valid)
+
     def _work(self, run: RunFolder, data: TextData, recorder: Recorder) -> Any:
         task = self.fresh()
         with self._timed("fit"):

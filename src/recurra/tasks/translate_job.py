@@ -55,11 +55,7 @@ class TranslateJob(TextJob):
 
     def _check(self, data: TextData) -> None:
         super()._check(data)
-        task = self.fresh()
-        learned, held = data.train, data.valid
-        if held is None:
-            learned, held = task.split(data.train, task.valid, seed=0)
-        check_pairs(task, learned, held)
+        check_pairs(self.fresh(), *self._parts(data))
 
     def read_rows(self, task: Any, source: Source) -> Pairs:
         """The pairs of one file, or of one with the file of targets that belongs to it."""

@@ -13,7 +13,7 @@ import polars as pl
 
 from recurra.baselines.translation import CopySource, NearestSource
 from recurra.cells import Cell
-from recurra.data.frames import like, to_table
+from recurra.data.frames import check_free, like, to_table
 from recurra.data.pairs import Pairs, read_pairs
 from recurra.data.splitting import split_rows
 from recurra.data.tokenizer import Tokenizer
@@ -148,8 +148,7 @@ class Translator(TranslationParameters):
         if isinstance(data, list):
             return [text for text, _ in self._written(data)]
         table = to_table(data)
-        if "predicted" in table.frame.columns:
-            raise DataError(f"{table.name}: what is written would replace its column 'predicted'; rename the column")
+        check_free(table.name, table.frame.columns, "predicted")
         found = [text for text, _ in self._written(self.texts_of(table))]
         return like(table.frame.with_columns(pl.Series("predicted", found, pl.String)), data)
 

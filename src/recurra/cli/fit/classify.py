@@ -109,14 +109,7 @@ def classify(
         "vectors": str(vectors.resolve()) if vectors else None,
         "members": members,
         "epochs": epochs,
-        "training": training_options(
-            training,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            seed=seed,
-        ),
+        "training": training_options(training, steps, batch_size, learning_rate, optimizer, seed),
         "text": text,
         "label": label,
     }

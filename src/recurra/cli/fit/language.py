@@ -118,14 +118,7 @@ def language(
         "epochs": epochs,
         "valid": valid_share,
         "training": training_options(
-            training,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            seed=seed,
-            precision=precision,
-            clip_norm=clip_norm,
+            training, steps, batch_size, learning_rate, optimizer, seed, precision=precision, clip_norm=clip_norm
         ),
     }
     first, *more = [Source.of(path, encoding=encoding) for path in data]

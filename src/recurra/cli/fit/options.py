@@ -70,12 +70,12 @@ Training = Annotated[
 
 def training_options(
     more: Sequence[str],
-    *,
     steps: int | None,
     batch_size: int | None,
     learning_rate: float | None,
     optimizer: str | None,
     seed: int | None,
+    *,
     precision: str | None = None,
     clip_norm: float | None = None,
 ) -> dict[str, Any]:
@@ -84,8 +84,7 @@ def training_options(
     A value is a number, none, or else a text. Raises ArgumentError for a setting that is given twice, and for what is
     no NAME=VALUE; whether there is such a setting, and takes the value, is for `TrainingSettings` to say.
 
-    >>> given = {"steps": 20, "batch_size": None, "learning_rate": None, "optimizer": None, "seed": None}
-    >>> training_options(["warmup=0.02", "patience=none", "schedule=plateau"], **given)
+    >>> training_options(["warmup=0.02", "patience=none", "schedule=plateau"], 20, None, None, None, None)
     {'steps': 20, 'warmup': 0.02, 'patience': None, 'schedule': 'plateau'}
     """
     own = {

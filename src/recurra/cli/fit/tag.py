@@ -125,14 +125,7 @@ def tag(
         "vectors": str(vectors.resolve()) if vectors else None,
         "members": members,
         "epochs": epochs,
-        "training": training_options(
-            training,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            seed=seed,
-        ),
+        "training": training_options(training, steps, batch_size, learning_rate, optimizer, seed),
         "token": column_of(token),
         "tag": column_of(tag),
     }

@@ -140,15 +140,7 @@ def translate(
         "coverage_penalty": coverage_penalty,
         "bleu_tokenizer": bleu_tokenizer,
         "epochs": epochs,
-        "training": training_options(
-            training,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            seed=seed,
-            precision=precision,
-        ),
+        "training": training_options(training, steps, batch_size, learning_rate, optimizer, seed, precision=precision),
         "source": column_of(source),
         "target": column_of(target),
     }
