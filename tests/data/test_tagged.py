@@ -165,6 +165,14 @@ def test_faults_of_conllu_name_the_line(csv, old, new, expected):
     assert message(csv(UNIVERSAL.replace(old, new), "a.conllu")).startswith(f"a.conllu {expected}")
 
 
+def test_plain_text_in_place_of_columns_is_shown_the_way(csv):
+    path = csv("Ann went home\nBo stayed\n", "a.txt")
+    assert message(path, tagged=False).endswith(
+        "Mend the line; a blank one ends a sentence, and lines of plain text go to the standard input"
+    )
+    assert message(path).endswith("a blank one ends a sentence")
+
+
 def test_a_file_that_is_not_what_its_name_says_is_refused(csv):
     assert message(csv("I O\n", "a.conllu")) == (
         "a.conllu line 1: 2 columns between tabs where CoNLL-U has ten, a number first; mend the file or call it .conll"

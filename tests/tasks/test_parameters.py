@@ -1,5 +1,11 @@
-"""Training settings of the tasks: epochs that become steps, and what was given over them."""
+"""Parameters that tasks share: epochs that become steps, what was given over them, and what is refused by all."""
 
+import math
+
+import pytest
+
+from recurra import LanguageModel, SequenceTagger, TextClassifier, Translator
+from recurra.errors import ArgumentError
 from recurra.tasks.parameters import paced_settings
 from recurra.training.settings import TrainingSettings
 
@@ -26,3 +32,21 @@ def test_averaged_sgd_trains_at_a_constant_rate_unless_a_schedule_is_given():
         ({"optimizer": "asgd", "schedule": "cosine"}, "cosine"),
     ):
         assert paced_settings(given, DEFAULTS, rows=100, epochs=3).schedule == schedule
+
+
+@pytest.mark.parametrize("task", [TextClassifier, SequenceTagger, LanguageModel, Translator])
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"valid": 0}, "valid is 0; it is a share above 0 and below 1, such as 0.1"),
+        ({"valid": 1.0}, "valid is 1.0; it is a share above 0 and below 1, such as 0.1"),
+        ({"valid": True}, "valid is True; it is a share above 0 and below 1, such as 0.1"),
+        ({"epochs": 0}, "epochs is 0; it is a number above 0, such as "),
+        ({"epochs": math.inf}, "epochs is inf; it is a number above 0, such as "),
+        ({"epochs": "6"}, "epochs is '6'; it is a number above 0, such as "),
+    ],
+)
+def test_every_task_on_text_refuses_what_is_no_share_and_no_number_of_epochs(task, parameters, expected):
+    with pytest.raises(ArgumentError) as caught:
+        task(**parameters).check_parameters()
+    assert str(caught.value).startswith(expected)

@@ -282,9 +282,10 @@ def _sentences(name: str, lines: Lines, form: _Form) -> Iterator[tuple[list[int]
             continue
         place = f"{name} line {number}"
         if len(fields) != form.width:
+            plain = "" if form.tag is not None or form.tabs else ", and lines of plain text go to the standard input"
             raise DataError(
                 f"{place}: {len(fields)} column{'s' * (len(fields) > 1)} where the lines before have {form.width}: "
-                f"{quote(line)}. Mend the line; a blank one ends a sentence"
+                f"{quote(line)}. Mend the line; a blank one ends a sentence{plain}"
             )
         if form.ids is not None and _is_apart(place, fields[form.ids], len(tokens) + 1):
             continue

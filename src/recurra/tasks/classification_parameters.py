@@ -9,13 +9,20 @@ import torch
 from recurra.cells import Cell, get_cell
 from recurra.data.tokenizer import TokenKind
 from recurra.data.vectors import Vectors
-from recurra.errors import ArgumentError, nearest
+from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import Seq2Vec
 from recurra.tasks.classification_codes import usual_length
-from recurra.tasks.parameters import Parameters, check_word_vectors, paced_settings
+from recurra.tasks.parameters import (
+    Parameters,
+    check_choice,
+    check_epochs,
+    check_held_back,
+    check_word_vectors,
+    paced_settings,
+)
 from recurra.training.embeddings import SMALL, begin_embedding
 from recurra.training.settings import TrainingSettings
 
@@ -114,11 +121,10 @@ class ClassificationParameters(Parameters):
         for name in ("dropout", "embedding_dropout", "recurrent_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)!r}; it is a probability from 0 to below 1")
-        if self.tokenizer not in get_args(TokenKind):
-            raise ArgumentError(f"tokenizer is {self.tokenizer!r}; {nearest(str(self.tokenizer), get_args(TokenKind))}")
+        check_choice("tokenizer", self.tokenizer, get_args(TokenKind))
         check_word_vectors(self.vectors, self.tokenizer)
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0:
-            raise ArgumentError(f"epochs is {self.epochs!r}; it is a number above 0, such as 6")
+        check_epochs(self.epochs, 6)
+        check_held_back(self.valid)
         self.settings(rows=1)
         with torch.device("meta"):
             self.network(10, 2)

@@ -10,13 +10,20 @@ import torch
 from recurra.cells import Cell, get_cell
 from recurra.data.pipelines import TokenKind
 from recurra.data.vectors import Vectors
-from recurra.errors import ArgumentError, nearest
+from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
 from recurra.layers.arguments import check_count, check_not_negative, check_probability
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import Seq2Seq
-from recurra.tasks.parameters import Parameters, check_word_vectors, paced_settings
+from recurra.tasks.parameters import (
+    Parameters,
+    check_choice,
+    check_epochs,
+    check_held_back,
+    check_word_vectors,
+    paced_settings,
+)
 from recurra.training.embeddings import SMALL, begin_embedding
 from recurra.training.language import Regularisation
 from recurra.training.settings import TrainingSettings
@@ -100,8 +107,7 @@ class LanguageParameters(Parameters):
 
     def check_parameters(self) -> None:
         """Raise `ArgumentError` for a parameter that is none, before anything is read or trained."""
-        if self.tokenizer not in get_args(TokenKind):
-            raise ArgumentError(f"tokenizer is {self.tokenizer!r}; {nearest(str(self.tokenizer), get_args(TokenKind))}")
+        check_choice("tokenizer", self.tokenizer, get_args(TokenKind))
         if self.lines is not None and not isinstance(self.lines, bool):
             raise ArgumentError(f"lines is {self.lines!r}; expected True, False, or None for what the tokenizer needs")
         check_word_vectors(self.vectors, self.tokenizer)
@@ -110,8 +116,8 @@ class LanguageParameters(Parameters):
             check_probability(name, getattr(self, name))
         for name in ("alpha", "beta"):
             check_not_negative(name, getattr(self, name))
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0:
-            raise ArgumentError(f"epochs is {self.epochs!r}; it is a number above 0, such as 10")
+        check_epochs(self.epochs, 10)
+        check_held_back(self.valid)
         self.settings(tokens=1)
         with torch.device("meta"):
             self.network(10)

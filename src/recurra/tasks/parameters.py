@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -11,7 +12,16 @@ from recurra.data.vectors import Vectors, check_vectors, read_vectors
 from recurra.errors import ArgumentError, nearest
 from recurra.training.settings import TrainingSettings
 
-__all__ = ["Parameters", "check_word_vectors", "paced_settings", "read_word_vectors", "training_settings"]
+__all__ = [
+    "Parameters",
+    "check_choice",
+    "check_epochs",
+    "check_held_back",
+    "check_word_vectors",
+    "paced_settings",
+    "read_word_vectors",
+    "training_settings",
+]
 
 _LEAST_STEPS = 200
 
@@ -78,6 +88,27 @@ def paced_settings(
         "checkpoint_every": max(50, per_epoch // 2),
     }
     return training_settings(given, {**defaults, **paced})
+
+
+def check_choice(name: str, value: object, known: Sequence[str]) -> None:
+    """Raise `ArgumentError`, with what is nearest, unless value is one of the known."""
+    if value not in known:
+        raise ArgumentError(f"{name} is {value!r}; {nearest(str(value), known)}")
+
+
+def check_epochs(value: object, usual: float) -> None:
+    """Raise `ArgumentError` unless value is a finite number above 0.
+
+    usual: a number to name as an example.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ArgumentError(f"epochs is {value!r}; it is a number above 0, such as {usual}")
+
+
+def check_held_back(valid: object) -> None:
+    """Raise `ArgumentError` unless valid is a share of the data that can be held back to stop the training by."""
+    if isinstance(valid, bool) or not isinstance(valid, int | float) or not 0 < valid < 1:
+        raise ArgumentError(f"valid is {valid!r}; it is a share above 0 and below 1, such as 0.1")
 
 
 def check_word_vectors(path: str | None, tokenizer: str) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from recurra.cells import Cell, get_cell
 from recurra.data.vectors import Vectors
-from recurra.errors import ArgumentError, nearest
+from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
 from recurra.layers.arguments import check_probability
 from recurra.layers.crf import Allowed, ConditionalRandomField
@@ -17,7 +17,14 @@ from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.layers.words import WordInput
 from recurra.models import Seq2Seq
-from recurra.tasks.parameters import Parameters, check_word_vectors, paced_settings
+from recurra.tasks.parameters import (
+    Parameters,
+    check_choice,
+    check_epochs,
+    check_held_back,
+    check_word_vectors,
+    paced_settings,
+)
 from recurra.training.embeddings import begin_embedding
 from recurra.training.settings import TrainingSettings
 
@@ -108,18 +115,14 @@ class TaggingParameters(Parameters):
     def check_parameters(self) -> None:
         """Raise `ArgumentError` for a parameter that is none, before anything is read or trained."""
         for name, known in (("head", HEADS), ("scheme", _SCHEMES)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ArgumentError(f"{name} is {value!r}; {nearest(str(value), known)}")
+            check_choice(name, getattr(self, name), known)
         for name in ("members", "min_count", "vocabulary_size"):
             value, least = getattr(self, name), 5 if name == "vocabulary_size" else 1
             optional = value is None and name != "members"
             if not optional and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ArgumentError(f"{name} is {value!r}; it is a whole number, {least} or more")
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0:
-            raise ArgumentError(f"epochs is {self.epochs!r}; it is a number above 0, such as 8")
-        if isinstance(self.valid, bool) or not isinstance(self.valid, int | float) or not 0 < self.valid < 1:
-            raise ArgumentError(f"valid is {self.valid!r}; it is a share above 0 and below 1, such as 0.1")
+        check_epochs(self.epochs, 8)
+        check_held_back(self.valid)
         if self.characters is None and self.word_dropout:
             raise ArgumentError(
                 f"word_dropout is {self.word_dropout!r}, and characters None: nothing would tell a word that is taken "

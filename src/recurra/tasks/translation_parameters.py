@@ -8,13 +8,13 @@ import torch
 
 from recurra.cells import Cell, get_cell
 from recurra.data.tokenizer import TokenKind
-from recurra.errors import ArgumentError, nearest
+from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_flag, check_not_negative
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import EncoderDecoder
 from recurra.models.beam import Penalties
-from recurra.tasks.parameters import Parameters, paced_settings
+from recurra.tasks.parameters import Parameters, check_choice, check_epochs, check_held_back, paced_settings
 from recurra.training.embeddings import begin_embedding
 from recurra.training.settings import TrainingSettings
 from recurra.training.translation_scores import TOKENIZERS
@@ -119,8 +119,7 @@ class TranslationParameters(Parameters):
         for name in ("shared", "tied", "lowercase"):
             check_flag(name, getattr(self, name))
         for name, known in (("tokenizer", get_args(TokenKind)), ("bleu_tokenizer", TOKENIZERS)):
-            if getattr(self, name) not in known:
-                raise ArgumentError(f"{name} is {getattr(self, name)!r}; {nearest(str(getattr(self, name)), known)}")
+            check_choice(name, getattr(self, name), known)
         for name in ("length_penalty", "coverage_penalty"):
             check_not_negative(name, getattr(self, name))
         if self.coverage_penalty and self.attention is None:
@@ -128,8 +127,8 @@ class TranslationParameters(Parameters):
                 f"coverage_penalty is {self.coverage_penalty} and attention None; it needs weights: pass 0, or "
                 "attention='general'"
             )
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int | float) or not self.epochs > 0:
-            raise ArgumentError(f"epochs is {self.epochs!r}; it is a number above 0, such as 15")
+        check_epochs(self.epochs, 15)
+        check_held_back(self.valid)
         self.settings(rows=1)
         with torch.device("meta"):
             self.network(10, 10)
