@@ -386,6 +386,23 @@ def test_dropouts_act_in_training_only_and_recurrent_dropout_keeps_its_units_thr
     assert torch.equal(silent(source, target).raw, silent.decoder.head.bias.expand(5, 4, 7))
 
 
+def test_a_decoder_that_goes_step_by_step_drops_the_same_recurrent_weights_at_all():
+    source, target = draw()
+    for options in ({"input_feeding": True}, {"scheduled_sampling": 0.5}):
+        model = build(**options)
+        layer = model.decoder.recurrent
+        layer.weight_dropout = 0.5
+        noise = layer.draw_noise(4)
+        asked: list[int] = []
+        layer.draw_noise = lambda batch, noise=noise, asked=asked: asked.append(batch) or noise
+        torch.manual_seed(0)
+        one = model(source, target).raw
+        assert asked == [4]
+        torch.manual_seed(0)
+        layer.draw_noise = lambda batch, noise=noise: noise._replace(weights=(torch.ones_like(noise.weights[0]),))
+        assert not torch.allclose(model(source, target).raw, one)
+
+
 def test_tied_weights_are_one_and_stay_one():
     model = EncoderDecoder(words(9, 5), words(7, 8), make_head(8, 7), hidden_size=8, tied=True)
     for twin in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.deepcopy(model).double()):  # noqa: S301

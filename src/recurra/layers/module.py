@@ -190,6 +190,11 @@ class RecurrentModule(nn.Module):
         like = part if isinstance(part, Tensor) else self._any_weight()
         return self._layout.check(given, like, (batch,), tuple(like.shape[3:]), name=self._state_name)
 
+    @property
+    def draws_once(self) -> bool:
+        """Whether it drops, in training, what stays dropped for a whole sequence: its steps must share one draw."""
+        return self.training and any((self.input_dropout, self.recurrent_dropout, self.weight_dropout))
+
     def draw_noise(self, batch: int) -> Noise:
         """One draw of what is dropped for a whole sequence, to be passed to several calls: chunks of one sequence, or
         its steps. From torch's global generator."""

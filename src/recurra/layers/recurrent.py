@@ -273,7 +273,7 @@ class Recurrent(RecurrentModule):
         batch = sequences.x.shape[1]
         if noise is not None:
             check_noise(noise, self._noise_shapes(batch), batch)
-        elif self.training and (self.input_dropout or self.recurrent_dropout or self.weight_dropout):
+        elif self.draws_once:
             noise = self.draw_noise(batch)
         return Passage(
             sequences.x,

@@ -225,8 +225,7 @@ class AttentionDecoder(nn.Module):
         need_alignment: bool,
     ) -> tuple[Tensor, Tensor | None, State, Tensor | None]:
         """h~ and alignment of all steps, the recurrence's last state and what is fed to the next step."""
-        thinned = self.training and self.recurrent.recurrent_dropout
-        noise = self.recurrent.draw_noise(features.shape[1]) if thinned else None
+        noise = self.recurrent.draw_noise(features.shape[1]) if self.recurrent.draws_once else None
         alive = None
         if lengths is not None:
             alive = torch.arange(len(features))[:, None, None] < lengths[:, None]  # time batch 1
