@@ -120,6 +120,8 @@ def test_explanations_add_up_to_the_log_odds(shell, classified, piped):
     assert first.split(" (")[0] in ("ham", "spam")
     assert "pills[" in tokens
     assert legend.startswith(f"[+] for and [−] against {first.split(' (')[0]}; the strongest token counts")
+    assert " in log-odds; " in legend
+    assert "; a text that says nothing has " in legend
     assert second.endswith("%)")
     assert nothing == "no token speaks for or against it"
     piped(b"about the pills 3\n")
@@ -241,7 +243,8 @@ def test_a_killed_run_is_resumed(shell, mails):
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
     assert shell.refuses("report", "run") == "run is not finished (no summary.json); `recurra resume run` goes on"
-    assert shell.refuses("predict", "run", "mails.csv").startswith("run/model holds no saved classify model")
+    said = shell.refuses("predict", "run", "mails.csv")
+    assert said == "run is a run without a model yet; `recurra resume run` goes on with it"
     said = shell.does("resume", "run", "--quiet").out.strip()
     assert said.startswith("measured on 4 texts of a part of mails.csv held back")
     assert shell.does("resume", "run").out.startswith("this run is complete")
@@ -272,7 +275,10 @@ FAULTS = {
     "NUL at once": (b"text,label\na\0b,y\n", "mails.csv line 2: holds a NUL character, which no text has; remove"),
     "a spreadsheet": (b"PK\x03\x04\x14\0\x06\0", "mails.csv holds bytes that no text has; save it as CSV or Parquet"),
     "not UTF-8": (b"text,label\ncaf\xe9,x\n", "mails.csv line 2: the byte 0xe9 at byte offset 14 is not utf-8; pass"),
-    "two rows": ("text,label\na,x\nb,y\n", "0.1 of 2 rows cannot be held back; give more rows, or files of their own"),
+    "two rows": (
+        "text,label\na,x\nb,y\n",
+        "mails.csv: 0.1 of 2 rows cannot be held back; give more rows, or files of their own",
+    ),
     "nothing": ("", "mails.csv is empty; a header line and rows are needed"),
 }
 
@@ -360,34 +366,114 @@ def test_a_line_of_100_megabytes_is_refused_wherever_it_stands(shell, classified
     (shell.folder / "huge.txt").write_bytes(b"a\n" + huge)
     (shell.folder / "huge.csv").write_bytes(mails(4).encode() + huge + b",ham\n")
     said = shell("predict", "run", "huge.txt")
-    assert said.code == 2
-    assert said.err == "error: huge.txt line 2: longer than 10,000,000 characters; break it into lines, one text each\n"
+    assert (said.code, said.out.splitlines()[1:]) == (2, [""])
+    remedy = "longer than 10,000,000 characters; break it into lines, one text each\n"
+    assert said.err == f"warning: huge.txt line 2: {remedy}"
     line = "huge.csv line 6: column 'text' is longer than 10,000,000 characters. Break it into texts"
     assert shell.refuses("predict", "run", "huge.csv") == line
     assert shell.refuses("evaluate", "run", "huge.csv") == line
     with (shell.folder / "huge.txt").open("rb") as file:
         told = subprocess.run([*SHELL, "predict", "run"], stdin=file, capture_output=True, text=True, check=False)
     assert told.returncode == 2
-    assert told.stdout.strip() in ("ham", "spam")  # of the line before it
-    assert told.stderr == "error: standard input line 2 has more than 10,000,000 characters; break it into texts\n"
+    assert told.stdout.rstrip("\n") in ("ham", "spam")  # of the line before it
+    assert told.stderr == f"warning: standard input line 2: {remedy}"
     assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("bad", "line"),
     [
-        (b"about\ncaf\xe9\n", "standard input line 2: the byte 0xe9 at byte 3 of the line is not utf-8; pass"),
-        (b"about\na\0b\n", "standard input line 2 holds a NUL character, which no text has; remove it"),
+        (b"caf\xe9", "line 2: the byte 0xe9 at byte 3 of the line is not utf-8; pass --encoding latin-1"),
+        (b"\0", "line 2: holds a NUL character, which no text has; remove it, or pass --encoding utf-16 if it is that"),
     ],
     ids=["not UTF-8", "NUL"],
 )
-def test_a_fault_in_a_pipe_is_named_after_what_came_before_is_answered(shell, classified, piped, content, line):
+@pytest.mark.parametrize("name", [None, "lines.txt"])
+def test_a_bad_line_is_answered_by_an_empty_one_and_does_not_end_the_rest(shell, classified, piped, bad, line, name):
+    content = b"about the pills\n" + bad + b"\nabout the meeting\n"
+    call = ("predict", "run") if name is None else ("predict", "run", shell.write(content, name))
+    at = f"{name or 'standard input'} {line}"
+    piped(b"about the pills\nabout the meeting\n")
+    first, last = shell.does("predict", "run").out.splitlines()
     piped(content)
-    said = shell("predict", "run")
-    assert said.code == 2
-    assert said.out.strip() in ("ham", "spam")
-    assert said.err.startswith(f"error: {line}")
-    assert said.err.count("\n") == 1
+    said = shell(*call)
+    assert (said.code, said.out.splitlines(), said.err) == (2, [first, "", last], f"warning: {at}\n")
+    piped(content)
+    said = shell(*call, "--json")
+    rows = [json.loads(row) for row in said.out.splitlines()]
+    assert (said.code, rows[1], said.err) == (2, {"error": at}, f"warning: {at}\n")
+    assert [rows[0]["label"], rows[2]["label"]] == [first, last]
+    piped(content)
+    said = shell(*call, "--explain", "--json")
+    rows = [json.loads(row) for row in said.out.splitlines()]
+    assert (said.code, rows[1], said.err) == (2, {"error": at}, f"warning: {at}\n")
+    assert [rows[0]["answer"], rows[2]["answer"]] == [first, last]
+
+
+def test_utf_16_in_a_pipe_is_told_once(shell, classified, piped):
+    piped("about\nthe pills\n".encode("utf-16"))
+    assert shell.refuses("predict", "run").endswith("opens UTF-16 text; pass --encoding utf-16")
+
+
+@pytest.mark.parametrize("content", ["about the pills\nabout, the meeting\n", "about the pills\nabout the meeting\n"])
+def test_a_file_whose_name_says_nothing_tells_how_lines_are_read(shell, classified, content):
+    shell.write(content, "mails.log")
+    said = shell.refuses("predict", "run", "mails.log")
+    assert said.startswith("mails.log ")
+    assert said.endswith(
+        "; mails.log was read as CSV because of its name, lines of text are read from a .txt file or the standard input"
+    )
+    shell.write(content, "mails.csv")
+    assert "because of its name" not in shell.refuses("predict", "run", "mails.csv")
+    assert len(shell.does("predict", "run", shell.write(f"text\n{content}".replace(",", ""), "mails.log")).rows) == 2
+
+
+def test_json_of_a_table_has_the_probabilities_and_csv_has_not(shell, classified, mails):
+    shell.write(mails(3, changed={3: ",ham"}), "new.csv")
+    told = shell.does("predict", "run", "new.csv", "--json", "--out", "said.csv")
+    assert told.notes == ["new.csv line 3: column 'text' is empty. Kept as texts without a word"]
+    for row in told.json["rows"]:
+        assert list(row) == ["text", "label", "predicted", "confidence", "probabilities"]
+        assert sum(row["probabilities"].values()) == pytest.approx(1)
+        assert row["probabilities"][row["predicted"]] == row["confidence"] == max(row["probabilities"].values())
+    assert Path("said.csv").read_text() == shell.does("predict", "run", "new.csv").out
+    assert pl.read_csv("said.csv").columns == ["text", "label", "predicted", "confidence"]
+    shell.write("text,probabilities\nabout,1\n", "new.csv")
+    assert "replace its column 'probabilities'" in shell.refuses("predict", "run", "new.csv", "--json")
+    assert shell.does("predict", "run", "new.csv").rows[0]["probabilities"] == "1"
+
+
+def test_columns_of_any_type_are_written_or_named(shell, classified):
+    rows = '{"text": "about the pills", "tags": ["a", "b"]}\n{"text": "about", "tags": null}\n'
+    shell.write(rows, "new.jsonl")
+    assert [row["tags"] for row in shell.does("predict", "run", "new.jsonl").rows] == ['["a", "b"]', ""]
+    frame = pl.DataFrame({"text": ["about"], "from": [{"name": "Ann"}], "weight": [float("nan")]})
+    frame.write_parquet("new.parquet")
+    assert shell.does("predict", "run", "new.parquet").rows[0]["from"] == '{"name": "Ann"}'
+    (row,) = shell.does("predict", "run", "new.parquet", "--json").json["rows"]
+    assert (row["from"], row["weight"]) == ({"name": "Ann"}, None)
+    frame.with_columns(pl.Series("from", [b"\xff"])).write_parquet("new.parquet")
+    for options in ((), ("--json",), ("--out", "said.csv")):
+        said = shell.refuses("predict", "run", "new.parquet", *options)
+        assert said.startswith("new.parquet row 0: column 'from' holds bytes that are no UTF-8 text, 0xff at byte 0, ")
+    shell.does("predict", "run", "new.parquet", "--out", "said.parquet")
+
+
+def test_classes_that_are_negative_numbers_stay_as_they_are(shell, mails):
+    table = mails(40).replace("ham", "-1").replace("spam", "+1")
+    assert shell.classify(table).code == 0
+    assert {row["predicted"] for row in shell.does("predict", "run", "mails.csv").rows} <= {"-1", "+1"}
+    assert set(pl.read_csv("run/predictions.csv", infer_schema=False)["label"]) <= {"-1", "+1"}
+
+
+def test_a_wrong_separator_is_told_with_the_right_one(shell, mails):
+    shell.write(mails(40), "mails.csv")
+    said = shell.refuses("fit", "classify", "mails.csv", *_settings(), "--out", "run", "--separator", ";")
+    assert said == (
+        "mails.csv line 1: one field with the separator ';'; pass --separator ',', which the header seems to have, or "
+        "leave it out"
+    )
+    assert not Path("run").exists()
 
 
 @pytest.mark.parametrize(
@@ -404,6 +490,10 @@ def test_a_fault_in_a_pipe_is_named_after_what_came_before_is_answered(shell, cl
             "max_tokens is 'few'; it is a whole number, 1 or more, 'auto', or none for whole texts",
         ),
         (("--max-tokens", "0"), "max_tokens is 0; it is a whole number, 1 or more"),
+        (("--vocabulary-size", "0"), "vocabulary_size is 0; expected an int of at least 1"),
+        (("--vocabulary-size", "4"), "vocabulary_size is 4; kind 'word' needs 5 codes at least, 4 of them special"),
+        (("--min-count", "-1"), "min_count is -1; expected an int of at least 1"),
+        (("--min-count", "41"), "texts hold no word token that occurs 41 times; pass texts, or a smaller min_count"),
         (("--class-weights", "even"), "class_weights is 'even'; it is 'balanced', or none"),
         (("--tokenizer", "byte", "--vectors", "v.txt"), "vectors are of words, the tokenizer is 'byte'; use 'word' or"),
         (("--held-back", "0"), "held_back is 0.0, which leaves nothing to measure on; pass a test file"),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sys
 
 import pytest
@@ -81,6 +82,14 @@ def test_a_table_is_nothing_to_rate(shell, trained):
     assert shell.refuses("predict", "run", "none.parquet").startswith("none.parquet does not exist")
     said = shell.refuses("predict", "run", "cats.txt", "--text", "text")
     assert said == "--text is not there for LanguageModel"
+    assert shell.refuses("predict", "run", "cats.txt", "--explain") == (
+        "--explain shows what each token contributes to a classifier's answer and what a translator looked at; "
+        "this run is a LanguageModel's, leave it out"
+    )
+    said = shell("predict", "run", shell.write(b"the cat\na\0b\nthe dog\n", "bad.txt"))
+    first, second, third = said.out.splitlines()
+    assert (said.code, first.split("\t")[2], second, third.split("\t")[2]) == (2, "the cat", "", "the dog")
+    assert said.err.startswith("warning: bad.txt line 2: holds a NUL character")
 
 
 def test_several_files_their_own_for_measuring_and_packed_ones(shell):
@@ -106,6 +115,7 @@ def test_several_files_their_own_for_measuring_and_packed_ones(shell):
         (b"fine\nno\xe9", "bad.txt line 2: the byte 0xe9 at byte offset 7 is not utf-8"),
         (b"a\0b", "bad.txt line 1: holds a NUL character"),
         (b"\x1f\x8bno", "bad.txt is a damaged gzip file"),
+        (b"PAR1\x15\x04\xd4PAR1", "bad.txt is Parquet; a language model reads plain text: write its column of texts"),
     ],
 )
 def test_a_faulty_text_is_one_line_and_makes_no_run(shell, content, said):
@@ -118,6 +128,10 @@ def test_wrong_options_are_named_and_make_no_run(shell):
     shell.write(TEXT, "cats.txt")
     assert shell.refuses("fit", "language", "cats.txt", "--tokenizer", "words").startswith("tokenizer is 'words'")
     assert shell.refuses("fit", "language", "cats.txt", "--held-back", 2).startswith("the share held back is 2.0")
+    shell.write(TEXT * 60, "many.txt")
+    for option, name in (("--vocabulary-size", "vocabulary_size"), ("--min-count", "min_count")):
+        said = shell.refuses("fit", "language", "many.txt", option, "-1")
+        assert said == f"{name} is -1; expected an int of at least 1"
     assert not (shell.folder / "runs").exists()
 
 
@@ -141,7 +155,12 @@ def test_what_cannot_be_learned_is_told_before_a_run_is_made(shell, options, sai
 def test_generate_refuses_other_runs_and_wrong_options(shell, trained):
     assert shell.refuses("generate", "nothing").startswith("nothing is no run folder")
     assert shell.refuses("generate", "run", "--tokens", 0).startswith("tokens is 0")
-    assert shell.refuses("generate", "run", "--top-k", 1000).startswith("top_k is 1000, there are")
+    said = shell.refuses("generate", "run", "--top-k", 1000)
+    assert re.fullmatch(r"top_k is 1000, there are \d+ tokens; expected at most so many", said)
+    said = shell.refuses("generate", "run", "--top-p", 0)
+    assert said == "top_p is 0.0; expected a probability above 0, up to 1, or leave it out"
+    said = shell.refuses("generate", "run", "--seed", -5)
+    assert said == "seed is -5; expected an int of at least 0, or leave it out"
     shell.fit("ds,y\n" + "".join(f"2024-01-{day:02},{day % 7}\n" for day in range(1, 31)), out="other")
     line = shell.refuses("generate", "other")
     assert line == "other is a Forecaster's run; one of `recurra fit language` writes text"

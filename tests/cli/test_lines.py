@@ -1,4 +1,4 @@
-"""Standard input line by line: what is there is given at once, in order, and faults are named after it."""
+"""Standard input line by line: what is there is given at once, in order, and faults in their places."""
 
 import io
 
@@ -6,7 +6,8 @@ import pytest
 
 from recurra.cli import lines
 from recurra.cli.lines import read_standard_input
-from recurra.errors import ArgumentError, DataError
+from recurra.data.faulty_lines import Fault
+from recurra.errors import ArgumentError
 
 
 class Dripping(io.RawIOBase):
@@ -85,37 +86,15 @@ def test_many_lines_come_in_lists_of_a_thousand(reads):
     assert [len(some) for some in found] == [1024, 1024, 452]
 
 
-@pytest.mark.parametrize(
-    ("piece", "message"),
-    [
-        (b"caf\xe9", "standard input line 2: the byte 0xe9 at byte 3 of the line is not utf-8; pass --encoding"),
-        (b"\xc3\xa9\xff", "standard input line 2: the byte 0xff at byte 2 of the line is not utf-8; pass --encoding"),
-        (b"a\0b", "standard input line 2 holds a NUL character, which no text has; remove it"),
-    ],
-)
-def test_a_fault_comes_after_the_lines_before_it(reads, piece, message):
-    found = reads(b"good\n" + piece + b"\nmore\n")
+def test_a_fault_stands_in_its_place_and_the_lines_after_it_are_read(reads):
+    found = reads(b"good\n", b"a\0b\nmo", b"re\n")
     assert next(found) == ["good"]
-    with pytest.raises(DataError, match=message):
-        next(found)
+    message = "standard input line 2: holds a NUL character, which no text has; remove it, or pass --encoding utf-16 if"
+    assert list(found) == [[Fault(f"{message} it is that")], ["more"]]
 
 
-def test_a_character_that_the_input_ends_in_is_a_fault(reads):
-    found = reads(b"good\nno\xc3")
-    assert next(found) == ["good"]
-    with pytest.raises(DataError, match="input line 2: the byte 0xc3 at byte 2 of the line is not utf-8; pass --enc"):
-        next(found)
-
-
-def test_another_encoding_is_asked_for_where_the_named_one_fails(reads):
-    with pytest.raises(DataError, match=r"line 1: the byte 0x81 at byte 1 of the line is not cp1252; pass --encoding "):
-        next(reads(b"a\x81\n", encoding="cp1252"))
-
-
-def test_a_line_without_end_is_refused_before_it_fills_the_memory(reads, monkeypatch):
+def test_a_line_without_end_is_passed_over_and_the_next_one_read(reads, monkeypatch):
     monkeypatch.setattr(lines, "LONGEST", 100)
-    source = [b"a\n", *[b"x" * 40] * 50]
-    found = reads(*source)
-    assert next(found) == ["a"]
-    with pytest.raises(DataError, match=r"standard input line 2 has more than 100 characters; break it into texts"):
-        next(found)
+    found = list(reads(b"a\n", *[b"x" * 40] * 50, b"\nb\n"))
+    message = "standard input line 2: longer than 100 characters; break it into lines, one text each"
+    assert found == [["a"], [Fault(message), "b"]]

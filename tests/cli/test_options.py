@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recurra.cli.fit.options import training_options
-from recurra.cli.options import no_value
+from recurra.cli.options import no_value, separator_of
 from recurra.errors import ArgumentError
 
 NONE = {"steps": None, "batch_size": None, "learning_rate": None, "optimizer": None, "seed": None}
@@ -18,6 +18,14 @@ NONE = {"steps": None, "batch_size": None, "learning_rate": None, "optimizer": N
 )
 def test_names_with_commas_between(given, meant):
     assert no_value(given) == meant
+
+
+def test_a_tab_is_written_in_three_ways(shell):
+    assert [separator_of(given) for given in ("tab", r"\t", "\t", ";", None)] == ["\t", "\t", "\t", ";", None]
+    shell.write("text\tlabel\na\tx\n", "mails.tsv")
+    for given in ("tab", r"\t"):
+        said = shell.refuses("fit", "classify", "mails.tsv", "--separator", given, "--out", "run")
+        assert said.startswith("mails.tsv: column 'label' holds one class only")
 
 
 def test_training_settings_are_numbers_none_or_text():

@@ -148,7 +148,13 @@ def test_a_place_that_takes_no_file_is_named_and_leaves_nothing(shell, trained):
     assert sorted(path.name for path in shell.folder.iterdir()) == ["file", "next.csv", "run"]
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
+@pytest.mark.parametrize("name", ["-1", "+1.5"])
+def test_names_that_are_numbers_stay_as_they_are(shell, shops, name):
+    assert shell.fit(shops(60, (name,)), "--series", "store").code == 0
+    assert {row["store"] for row in shell.does("predict", "run").rows} == {name}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1+1", "-1-1", "@SUM(A1)", "\tx"])
 def test_text_that_a_spreadsheet_would_run_is_quoted_and_numbers_are_not(shell, shops, name):
     table = shops(60, (name,)).replace(",1", ",-1")
     assert shell.fit(table, "--series", "store").code == 0
@@ -212,4 +218,4 @@ def test_an_unfinished_or_missing_run_is_refused(shell, trained):
         "ran is no run folder (no config.json); `recurra fit ... --out ran` makes one"
     )
     (trained / "model").rename(shell.folder / "elsewhere")
-    assert shell.refuses("predict", "run").startswith("run/model holds no saved forecaster (no manifest.json)")
+    assert shell.refuses("predict", "run").startswith("run is a run whose model is missing; put run/model back")

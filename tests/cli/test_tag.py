@@ -57,6 +57,11 @@ def test_a_run_is_measured_beside_the_baseline_and_tags_a_pipe(shell, tag, typed
     assert found["tags"] == ["B-person", "O"]
     assert found["spans"] == [{"type": "person", "begin": 0, "end": 1, "text": "Bo"}]
     assert all(0.3 < sure <= 1 for sure in found["confidences"])
+    typed("Ann\0\nBo went\n")
+    said = shell("predict", "run")
+    assert (said.code, said.out) == (2, "\nBo/B-person went/O\n")
+    assert said.err.startswith("warning: standard input line 1: holds a NUL character")
+    assert shell.refuses("predict", "run", "--explain").endswith("this run is a SequenceTagger's, leave it out")
 
 
 def test_a_file_of_sentences_comes_back_in_columns(shell, tag):
@@ -161,7 +166,10 @@ def test_a_test_file_with_an_unseen_tag_is_refused_before_training(shell, tag):
             b"Ann X\nB\xf6 O\n",
             "train.conll line 2: the byte 0xf6 at byte offset 7 is not utf-8; pass --encoding latin-1",
         ),
-        ("Ann X\nBo O\n", "0.1 of 1 rows cannot be held back; give more rows, or files of their own"),
+        (
+            "Ann X\nBo O\n",
+            "train.conll: 0.1 of 1 rows cannot be held back; give more rows, or files of their own",
+        ),
     ],
 )
 def test_what_is_faulty_is_named_in_one_line(shell, tag, content, message):
@@ -173,5 +181,9 @@ def test_what_is_faulty_is_named_in_one_line(shell, tag, content, message):
 
 def test_options_that_are_none_are_refused(shell, tag):
     assert tag("--head", "crv").err == "error: head is 'crv'; did you mean 'crf'?\n"
+    assert tag("--characters", "foo").err.startswith("error: characters is 'foo'; there are: 'none', 'convolution', ")
+    assert tag("--vocabulary-size", "0").err == "error: vocabulary_size is 0; it is a whole number, 5 or more\n"
+    assert tag("--min-count", "-1").err == "error: min_count is -1; it is a whole number, 1 or more\n"
+    assert not (shell.folder / "run").exists()
     assert "there is no column 'ner' for the tag" in tag("--tag", "ner").err
     assert tag("--token", "2", "--tag", "2").err == "error: column 2 is both token and tag; give each its own\n"

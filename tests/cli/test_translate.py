@@ -1,5 +1,6 @@
 """`recurra fit translate` and what follows it: pairs in tables and beside each other, a pipe, and what is refused."""
 
+import gzip
 import io
 import json
 import shutil
@@ -95,9 +96,47 @@ def test_two_files_are_measured_side_by_side(trained):
     assert said.startswith("new.de has 30 lines and new.en 29")
 
 
-def test_the_first_line_of_a_table_without_a_header_is_not_lost(trained):
-    said = trained.refuses("predict", "run", "pairs.tsv")
-    assert said.startswith("pairs.tsv: training had lines without a header")
+@pytest.mark.parametrize("name", ["new.tsv", "new.tsv.gz", "new.txt", "new.pairs"])
+def test_lines_without_a_header_are_read_as_in_training(trained, name):
+    content = "".join(f"{line}\n" for line in ("ein Hund rennt\t?", "ein Kind lacht", "", "ein Mann rennt\ta\tb"))
+    trained.write(gzip.compress(content.encode()) if name.endswith("gz") else content, name)
+    assert trained.does("predict", "run", name).out == "a dog runs\na child laughs\n\na man runs\n"
+    trained.write(PAIRS, "pairs.tsv")
+    assert trained.does("predict", "run", "pairs.tsv").out.splitlines() == TARGETS
+    found = trained.does("predict", "run", "pairs.tsv", "--json").out.splitlines()
+    assert [json.loads(row)["translation"] for row in found] == TARGETS
+    found = trained.does("predict", "run", "pairs.tsv", "--explain", "--json").out.splitlines()
+    assert json.loads(found[0])["source"] == ["ein", "Hund", "rennt"]
+
+
+def test_the_source_is_the_field_that_is_numbered(trained):
+    trained.write("1\tein Hund rennt\n2\tein Kind lacht\n", "new.tsv")
+    assert trained.does("predict", "run", "new.tsv", "--source", 2).out == "a dog runs\na child laughs\n"
+    trained.write("1\tein Hund rennt\nein Kind lacht\n", "new.tsv")
+    said = trained("predict", "run", "new.tsv", "--source", 2)
+    remedy = "1 field between tabs, 2 are needed; choose another with --source"
+    assert (said.code, said.out, said.err) == (2, "a dog runs\n\n", f"warning: new.tsv line 2: {remedy}\n")
+    said = trained("predict", "run", "new.tsv", "--source", 2, "--json")
+    assert json.loads(said.out.splitlines()[1]) == {"error": f"new.tsv line 2: {remedy}"}
+    assert trained.refuses("predict", "run", "new.tsv", "--source", 0) == "--source is 0; columns are counted from 1"
+    trained.write("de\nein Hund rennt\n", "new.csv")
+    said = trained.refuses("predict", "run", "new.csv", "--source", 1)
+    assert said == "--source is 1; the columns of new.csv have names, pass one of them"
+
+
+def test_a_table_whose_columns_training_had_not_asks_for_one(trained):
+    said = trained.refuses("predict", "run", trained.write("de,en\nein Hund,a dog\n", "new.csv"))
+    assert said == (
+        "new.csv: training had lines without a header, so that none of its columns is known; name that of the sources "
+        "with --source, or pass them as lines"
+    )
+
+
+def test_a_bad_line_does_not_end_the_rest(trained, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ein Hund rennt\nbad\xff x\nein Kind lacht\n")))
+    said = trained("predict", "run")
+    assert (said.code, said.out) == (2, "a dog runs\n\na child laughs\n")
+    assert said.err.startswith("warning: standard input line 2: the byte 0xff at byte 3 of the line is not utf-8")
 
 
 def test_columns_by_name_and_a_table_back(shell):
@@ -124,6 +163,15 @@ def test_two_files_side_by_side(shell):
     shell.does("fit", "translate", "train.de", "--target-file", "train.en", *both, *FEW)
     scores = json.loads((shell.folder / "run/scores.json").read_text())
     assert scores["measured_on"] == "30 pairs of test.de"
+    shell.write("ein Hund, der rennt\nein\tKind\n", "letter.de")
+    for name in ("letter.de", "letter"):
+        (shell.folder / "letter.de").rename(shell.folder / name)
+        assert len(shell.does("predict", "run", name).out.splitlines()) == 2
+        (shell.folder / name).rename(shell.folder / "letter.de")
+    found = shell.does("predict", "run", "letter.de", "--explain", "--json").out.splitlines()
+    assert json.loads(found[1])["source"] == ["ein", "Kind"]  # a line is whole, as in training
+    shell.write("ein Hund\ta dog\n", "letter.tsv")
+    assert json.loads(shell.does("predict", "run", "letter.tsv", "--explain", "--json").out)["text"] == "ein Hund"
     shell.write(lines(TARGETS[:-1]), "train.en")
     (shell.folder / "run/summary.json").unlink()  # as if it had been stopped
     assert "train.de has 30 lines and train.en 29" in shell.refuses("resume", "run")
@@ -146,8 +194,12 @@ def test_a_missing_column_is_named_with_its_neighbours(shell):
     shell.write("de,en\nein,a\nzwei,two\n", "pairs.csv")
     said = shell.refuses("fit", "translate", "pairs.csv", "--source", "dee", "--target", "en", *FEW)
     assert said == "pairs.csv has no column 'dee' for the source; did you mean 'de'? Choose one with --source"
+    said = shell.refuses("fit", "translate", "pairs.csv", "--source", "de", *FEW)
+    assert said == "source is 'de' and target is None; pass --target, too; columns: 'de', 'en'"
     assert "one at least is needed" in shell.refuses("fit", "translate", shell.write("a\t\n", "x.tsv"), *FEW)
-    assert "cannot be held back" in shell.refuses("fit", "translate", shell.write("a\tb\n", "x.tsv"), *FEW)
+    said = shell.refuses("fit", "translate", shell.write("\na\tb\n", "x.tsv"), *FEW)
+    assert said == "x.tsv line 2: 0.1 of 1 rows cannot be held back; give more rows, or files of their own"
+    assert not (shell.folder / "run").exists()
 
 
 def test_a_blank_side_is_left_out_and_counted(shell):
@@ -175,6 +227,8 @@ def test_a_column_called_predicted_is_not_overwritten(shell):
     [
         (("--max-tokens", 2), ": a side has 3 tokens and max_tokens is 2, as in all other pairs, and none is left for"),
         (("--min-count", 500), "texts hold no word token that occurs 500 times"),
+        (("--min-count", -1), "min_count is -1; expected an int of at least 1"),
+        (("--vocabulary-size", 0), "vocabulary_size is 0; expected an int of at least 1"),
         (("--held-back", 2), "the share held back is 2.0"),
     ],
 )
@@ -204,6 +258,10 @@ def test_columns_of_other_files_are_named_when_a_run_is_used(shell, typed):
     typed("ein Hund\n")
     said = shell.refuses("predict", "run", "--source", "de")
     assert said == "--source names a column, and lines have none; leave it out"
+    said = shell.refuses("predict", "run", shell.write("ein Hund\n", "letter.de"))
+    assert said.endswith(
+        "; letter.de was read as CSV because of its name, lines of text are read from a .txt file or the standard input"
+    )
     said = shell.refuses("predict", "run", "new.csv", "--text", "deutsch")
     assert said == "--text is not there for Translator; there are --source"
 

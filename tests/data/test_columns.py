@@ -25,13 +25,13 @@ def test_a_missing_column_gets_its_nearest_names():
     with pytest.raises(DataError) as caught:
         Columns(target="slaes").resolve(table("unique_id", "ds", "sales"))
     assert str(caught.value) == (
-        "sales.csv has no column 'slaes' for the target; did you mean 'sales'? Choose one with --target"
+        "sales.csv has no column 'slaes' for the target; did you mean 'sales'? Choose one with target=..."
     )
 
 
 def test_without_the_default_id_column_the_table_is_one_series():
     assert Columns().resolve(table("ds", "y")).id is None
     with pytest.raises(
-        DataError, match=r"no column 'shop' for the id; there are: 'ds', 'y'\. Choose one with --series"
+        DataError, match=r"no column 'shop' for the id; there are: 'ds', 'y'\. Choose one with series=\.\.\."
     ):
         Columns(id="shop").resolve(table("ds", "y"))

@@ -63,6 +63,35 @@ def test_ragged_lines_are_named(csv):
     )
 
 
+@pytest.mark.parametrize("content", ["text,label\na,x\nb,y\n", 'text,label\n"a; b",x\n"c, d",y\n'])
+def test_a_wrong_separator_is_told_with_the_right_one(csv, content):
+    assert message(csv(content), separator=";") == (
+        "sales.csv line 1: one field with the separator ';'; pass --separator ',', which the header seems to have, or "
+        "leave it out"
+    )
+    tabs = csv(content.replace(",", "\t"))
+    assert "pass --separator tab, which the header seems to have" in message(tabs, separator=";")
+
+
+def test_a_wrong_separator_of_ragged_lines_is_told_too(csv):
+    assert message(csv("text;label;note\na, b;x\nb;y;z\n"), separator=",") == (
+        "sales.csv line 2: 2 fields where the header has 1. "
+        "Mend them, or pass --separator ';', which the header seems to have"
+    )
+
+
+def test_a_comma_in_the_name_of_an_only_column_is_none_between_columns(csv):
+    table = read_table(csv("text, raw\nno\nyes, or no, or both\n"), separator=";")
+    assert table.frame.to_dict(as_series=False) == {"text, raw": ["no", "yes, or no, or both"]}
+
+
+def test_quotes_that_cannot_be_read_are_told_with_the_separator(csv):
+    assert message(csv('a,b\n"x"y,"z"\n')) == (
+        "sales.csv is not readable as CSV with 2 fields a line and ',' between them; check its quotes, or pass "
+        "--separator if it is not ','"
+    )
+
+
 def test_quoted_separators_are_not_ragged(csv):
     assert read_table(csv('ds,y\n"1,5",2\n')).frame.rows() == [("1,5", "2")]
 
@@ -126,8 +155,9 @@ def test_damaged_files(csv, tmp_path):
 
 def test_wrong_options(csv):
     path = csv("ds,y\n1,2\n")
-    with pytest.raises(ArgumentError, match="separator is ';;'"):
-        read_table(path, separator=";;")
+    for separator in (";;", '"', "\n"):
+        with pytest.raises(ArgumentError, match=r"^separator is .*; it is one ASCII character such as ';'$"):
+            read_table(path, separator=separator)
     with pytest.raises(ArgumentError, match="decimal is 'x'"):
         read_table(path, decimal="x")
     with pytest.raises(ArgumentError, match="encoding 'klingon' is not known"):

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from recurra.data import like, to_table
+from recurra.data.frames import add_columns
 from recurra.errors import ArgumentError, DataError
 
 POLARS = pl.DataFrame({"ds": [1, 2], "y": [0.5, 0.7], "kind": ["a", "b"]})
@@ -46,6 +47,37 @@ def test_results_with_lists_return_in_the_callers_kind(kind):
 
 def test_a_named_pandas_index_becomes_a_column():
     assert to_table(POLARS.to_pandas().set_index("ds")).frame["ds"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [[30, 10], ["b", "a"], [7, 7], pd.Index([1.5, 2.5], name="id"), pd.MultiIndex.from_tuples([(1, "x"), (0, "y")])],
+    ids=["numbers", "labels", "twice the same", "named", "of levels"],
+)
+def test_columns_stand_on_the_rows_of_an_index_of_pandas(index):
+    frame = pd.DataFrame({"text": ["first", "second"], "n": [0.5, 0.25]}).set_axis(index)
+    back = add_columns(to_table(frame), [pl.Series("said", ["1st", "2nd"])], frame)
+    assert back.index.equals(frame.index)
+    assert back.index.names == frame.index.names
+    assert back.columns.tolist() == ["text", "n", "said"]
+    frame["said"] = back["said"] if frame.index.is_unique else back["said"].array
+    assert frame["said"].tolist() == ["1st", "2nd"]
+
+
+def test_a_needed_index_of_pandas_stays_an_index():
+    frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["first", "second"], name="text"))
+    table = to_table(frame)
+    assert table.frame["text"].to_list() == ["first", "second"]
+    back = add_columns(table, [pl.Series("said", ["1st", "2nd"])], frame)
+    assert (back.columns.tolist(), back.index.name) == (["n", "said"], "text")
+
+
+@pytest.mark.parametrize("native", [POLARS, POLARS.lazy(), POLARS.to_arrow(), "sales.csv"], ids=type)
+def test_columns_are_added_to_any_frame(native):
+    table = to_table(POLARS if isinstance(native, str) else native)
+    back = add_columns(table, [pl.Series("said", ["1st", "2nd"]), pl.Series("sure", [0.5, 1.0])], native)
+    assert isinstance(back, pa.Table if isinstance(native, pa.Table) else pl.DataFrame)
+    assert to_table(back).frame.equals(POLARS.with_columns(said=pl.Series(["1st", "2nd"]), sure=pl.Series([0.5, 1.0])))
 
 
 def test_other_kinds_are_refused(csv):

@@ -96,16 +96,25 @@ def test_missing_and_blank_texts_are_kept_with_one_notice():
 def test_a_missing_column_gets_its_nearest_names():
     reviews = table(text=["a"], lable=["b"])
     assert message(read_labelled, reviews) == (
-        "reviews.csv has no column 'label' for the label; did you mean 'lable'? Choose one with --label"
+        "reviews.csv has no column 'label' for the label; did you mean 'lable'? Choose one with label=..."
     )
     assert message(read_labelled, reviews, text="review", label=None) == (
-        "reviews.csv has no column 'review' for the text; there are: 'text', 'lable'. Choose one with --text"
+        "reviews.csv has no column 'review' for the text; there are: 'text', 'lable'. Choose one with text=..."
     )
+
+
+def test_an_only_column_that_seems_to_be_several_tells_of_the_separator():
+    for mark, option in ((",", "','"), ("\t", "tab")):
+        reviews = Table(pl.DataFrame({f"text{mark}label": ["a"]}), "reviews.csv", text=True)
+        assert message(read_labelled, reviews).endswith(
+            f". Pass --separator {option} if that stands between names. Choose one with text=..."
+        )
+    assert "--separator" not in message(read_labelled, table(**{"text,label": ["a"], "b": ["c"]}))
 
 
 def test_a_table_of_many_columns_is_not_listed_whole():
     wide = table(**{f"column{number}": [1] for number in range(300)})
-    assert message(read_labelled, wide).endswith("'column19' and 280 more. Choose one with --text")
+    assert message(read_labelled, wide).endswith("'column19' and 280 more. Choose one with text=...")
 
 
 def test_a_nul_character_is_refused_with_its_place():

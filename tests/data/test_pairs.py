@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.pairs import Pairs, read_pairs
+from recurra.data.pairs import Pairs, read_pairs, read_sources
 from recurra.errors import ArgumentError, DataError, Notice
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0\t")).map("x{}".format)
@@ -91,6 +91,18 @@ def test_what_is_written_is_read(drawn):
         assert list(zip(pairs.sources, pairs.targets, strict=True)) == drawn
 
 
+def test_sources_alone_are_a_field_of_each_line(csv):
+    path = csv("1\tein Hund\ta dog\nzwei\n\n \t \t \n3\tKatzen\nx\0\ty\tz\n", "a.tsv")
+    assert next(read_sources(path, 2))[:5] == ["ein Hund", "zwei", "", " \t \t ", "Katzen"]
+    assert next(read_sources(path, 1))[:2] == ["1", "zwei"]
+    found = next(read_sources(path, 3, alone=False))
+    remedy = "between tabs, 3 are needed; choose another with source=..."
+    assert [getattr(line, "message", line) for line in found[:5]] == [
+        *("a dog", f"a.tsv line 2: 1 field {remedy}", "", " \t \t ", f"a.tsv line 5: 2 fields {remedy}"),
+    ]
+    assert found[5].message.startswith("a.tsv line 6: holds a NUL character")
+
+
 def test_blank_pairs_are_left_out_with_one_notice(csv):
     expected = "source or target is empty; 2 rows like it. Left out, since they teach nothing"
     pairs, told = notices(csv("a\tb\n\nc\t \n\tf\ng\th\n", "a.tsv"))
@@ -115,7 +127,7 @@ def test_further_columns_are_told_of(csv):
     assert pairs.targets == ["Geh.", "Hallo!"]
     assert told == [
         "deu.txt line 1: 3 fields between tabs; the first is taken as source, the second as target. "
-        "Choose others with --source and --target"
+        "Choose others with source=... and target=..."
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -132,16 +144,16 @@ def test_different_counts_of_lines_are_refused_with_both(csv):
 def test_a_missing_column_gets_its_nearest_names(csv):
     path = csv("english,german\na,b\n")
     assert message(path, source="englsh", target="german") == (
-        "sales.csv has no column 'englsh' for the source; did you mean 'english'? Choose one with --source"
+        "sales.csv has no column 'englsh' for the source; did you mean 'english'? Choose one with source=..."
     )
     assert message(path, source="english", target="x") == (
-        "sales.csv has no column 'x' for the target; there are: 'english', 'german'. Choose one with --target"
+        "sales.csv has no column 'x' for the target; there are: 'english', 'german'. Choose one with target=..."
     )
 
 
 def test_more_than_two_columns_must_be_chosen_from(csv):
     assert message(csv("id,en,de\n1,a,b\n")) == (
-        "sales.csv has 3 columns, 'id', 'en', 'de'; choose two with --source and --target"
+        "sales.csv has 3 columns, 'id', 'en', 'de'; choose two with source=... and target=..."
     )
 
 
@@ -157,8 +169,8 @@ def test_lines_without_a_tab_are_named(csv):
 
 def test_ragged_lines_are_named(csv):
     assert message(csv("a\tb\nc\td\te\n", "a.tsv")) == (
-        "a.tsv line 2: 3 fields between tabs where the lines before have 2: 'c\\td\\te'. Mend it, or pass --source and "
-        "--target if the file has a header"
+        "a.tsv line 2: 3 fields between tabs where the lines before have 2: 'c\\td\\te'. Mend it, or pass "
+        "source=... and target=... if the file has a header"
     )
 
 

@@ -4,7 +4,9 @@ import gzip
 
 import pytest
 
+from recurra.data.corpus import encode_texts
 from recurra.data.plain_text import PlainText, read_plain_text
+from recurra.data.tokenizer import Tokenizer
 from recurra.errors import ArgumentError, DataError
 
 TEXT = "one\ntwo\n\nžluť 🙂\nfive"
@@ -109,3 +111,16 @@ def test_a_share_that_leaves_a_part_empty_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("one line\n")
     said = message(ArgumentError, read_plain_text(tmp_path / "a.txt").split, 0.1, anywhere=False)
     assert said.startswith("a.txt: a share of 0.1 of 9 characters")
+
+
+def test_the_pieces_of_a_long_line_are_one_line(tmp_path):
+    (tmp_path / "a.txt").write_text("ab cd " * 400_000)
+    (tmp_path / "b.txt").write_text("cd\nab")
+    text = read_plain_text([tmp_path / "a.txt", tmp_path / "b.txt"])
+    assert [len(list(pieces)) > 1 for pieces in text.texts()] == [True, True]
+    tokenizer = Tokenizer.train(["ab cd"], "whitespace")
+    codes = encode_texts(text.texts(), tokenizer, tmp_path / "codes.npy", lines=True).codes
+    assert (len(codes), [place for place, code in enumerate(codes) if code == tokenizer.end]) == (
+        800_005,
+        [800_000, 800_002, 800_004],
+    )

@@ -64,3 +64,8 @@ def test_a_share_that_is_none_is_refused(share):
 def test_too_few_rows_are_refused(count, groups):
     with pytest.raises(ArgumentError, match=f"0.5 of {count} rows cannot be held back; give more rows"):
         split_rows(count, 0.5, seed=0, groups=groups)
+
+
+def test_rows_of_a_file_are_refused_by_its_name():
+    with pytest.raises(ArgumentError, match=r"^a\.tsv: 0\.5 of 1 rows cannot be held back"):
+        split_rows(1, 0.5, seed=0, name="a.tsv")

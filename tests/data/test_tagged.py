@@ -330,13 +330,13 @@ def test_lists_that_are_no_tokens_are_refused(csv):
 
 def test_columns_of_lists_that_are_missing_are_named(csv):
     assert message(lists(csv, {"token": ["a"], "tags": ["b"]})) == (
-        "a.jsonl has no column 'tokens' for the token; did you mean 'token'? Choose one with --token"
+        "a.jsonl has no column 'tokens' for the token; did you mean 'token'? Choose one with token=..."
     )
     assert message(lists(csv, {"tokens": ["a"], "upos": ["b"], "xpos": ["c"]})) == (
-        "a.jsonl has no column 'tags', and lists in 'upos', 'xpos'; choose one with --tag"
+        "a.jsonl has no column 'tags', and lists in 'upos', 'xpos'; choose one with tag=..."
     )
     assert message(lists(csv, {"tokens": ["a"]})) == (
-        "a.jsonl has no column 'tags' for the tag; there are: 'tokens'. Choose one with --tag"
+        "a.jsonl has no column 'tags' for the tag; there are: 'tokens'. Choose one with tag=..."
     )
     path = lists(csv, {"tokens": ["a"], "tags": ["b"]})
     with pytest.raises(ArgumentError, match=r"^the columns of a.jsonl have names; pass them for token and tag, not"):

@@ -207,6 +207,7 @@ def test_wrong_arguments_say_what_to_do():
     assert "needs 260 codes" in message(ArgumentError, Tokenizer.train, ["a"], "subword", vocabulary_size=100)
     assert "needs 5 codes" in message(ArgumentError, Tokenizer.train, ["a"], "word", vocabulary_size=4)
     tokenizer = trained("word", ["a"])
+    assert "texts[1] is NoneType; expected str" in message(ArgumentError, tokenizer.encode_all, ["a", None])
     assert "text is bytes" in message(ArgumentError, tokenizer.encode, b"a")
     assert "codes[1] is 5; the tokenizer has codes 0 to 4" in message(ArgumentError, tokenizer.decode, [4, 5])
     assert "codes[0] is -1" in message(ArgumentError, tokenizer.tokens, np.array([-1]))

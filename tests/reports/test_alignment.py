@@ -52,6 +52,12 @@ def test_the_table_holds_every_share_and_shade():
     assert "style=" not in page
 
 
+def test_the_caption_says_what_a_row_adds_up_to():
+    assert "went in. Each row adds up to 100 %.</figcaption>" in render_alignment(WEIGHTS, SOURCE, TARGET)
+    local = [[0.3, 0.2, 0.0], [0.0, 0.0, 1.0]]
+    assert "A row adds up to less than 100 % where" in render_alignment(local, SOURCE, TARGET)
+
+
 def test_every_shade_has_a_rule_in_light_and_dark():
     light, dark = alignment_style().split("@media")
     for rules in (light, dark):

@@ -125,7 +125,10 @@ def test_every_class_of_a_page_has_a_rule():
 
 def test_a_terminal_gets_colours_and_signs():
     text = contribution_text(TOKENS, VALUES, answer="good")
-    assert text.plain == "this was not− a good+ film+\nfor+ and against− good; the strongest token counts −2"
+    assert text.plain == (
+        "this was not− a good+ film+\nfor+ and against− good; the strongest token counts −2 in log-odds; those of less "
+        "than 0.25 have no mark"
+    )
     shown = printed(text, force_terminal=True, color_system="truecolor", no_color=False)
     assert "\x1b[38;2;22;32;43;48;2;221;158;115mnot−\x1b[0m" in shown
 
@@ -133,7 +136,15 @@ def test_a_terminal_gets_colours_and_signs():
 def test_without_colour_the_numbers_are_told():
     text = contribution_text(TOKENS, VALUES, answer="[bold]good", colour=False)
     assert printed(text) == (
-        "this was not[−2] a good[+1.5] film[+0.3]\n[+] for and [−] against [bold]good; the strongest token counts −2\n"
+        "this was not[−2] a good[+1.5] film[+0.3]\n[+] for and [−] against [bold]good; the strongest token counts −2 "
+        "in log-odds; those of less than 0.25 have no number\n"
+    )
+
+
+def test_the_base_is_told_and_nothing_of_numbers_left_out_where_none_is():
+    text = contribution_text(["a", " ", "b"], [4.0, 0.0, 1.0], answer="c", base=-0.5, colour=False)
+    assert text.plain.splitlines()[-1] == (
+        "[+] for and [−] against c; the strongest token counts +4 in log-odds; a text that says nothing has −0.5"
     )
 
 

@@ -19,6 +19,14 @@ def test_each_target_token_has_a_row_with_what_it_was_made_of_most():
     assert lines[-1].split() == ["dog", "·", "▓", "Hund", "80%"]
 
 
+def test_numbers_are_shares_of_a_row_whatever_it_adds_up_to():
+    found = aligned(weights=((0.45, 0.05), (0.0, 0.0)))
+    *_, first, second = found.to_text().splitlines()
+    assert first.split() == ["a", "█", "·", "ein", "90%"]
+    assert second.split() == ["dog", "ein", "0%"]
+    assert found.to_json()["weights"] == [[0.45, 0.05], [0.0, 0.0]]
+
+
 def test_columns_stand_under_their_tokens():
     lines = aligned(("a", "bc"), ("x",), ((0.0, 1.0),)).to_text().splitlines()
     column = lines[-1].index("█")

@@ -5,7 +5,9 @@ import shutil
 import warnings
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 
@@ -72,6 +74,30 @@ def test_a_frame_comes_back_as_its_own_kind(fitted, kind):
     assert type(found) is type(given)
     columns = found.column_names if kind == "pyarrow" else list(found.columns)
     assert columns == ["text", "label", "predicted", "confidence"]
+
+
+def test_answers_stand_on_the_rows_of_an_index(fitted):
+    frame = pd.DataFrame({"text": ["the pills", "the report", "lottery"]}, index=[30, 10, 20])
+    frame["answer"] = fitted.predict(frame)["predicted"]
+    assert frame["answer"].to_dict() == {30: "spam", 10: "ham", 20: "spam"}
+
+
+@pytest.mark.parametrize("column", [pd.Series, pl.Series, pa.array])
+def test_a_column_of_texts_is_a_list(fitted, column):
+    texts = ["the pills", "the report"]
+    assert fitted.predict(column(texts)) == ["spam", "ham"]
+    assert (fitted.predict_proba(column(texts)) == fitted.predict_proba(texts)).all()
+
+
+@pytest.mark.parametrize("call", ["predict", "predict_proba"])
+def test_what_is_no_list_of_texts_is_named(fitted, call):
+    call = getattr(fitted, call)
+    with pytest.raises(ArgumentError, match=r"^texts\[1\] is None; expected a text$"):
+        call(["a", None])
+    with pytest.raises(ArgumentError, match=r"^texts\[0\] is 3; expected a text$"):
+        call(pl.Series([3]))
+    with pytest.raises(DataError, match=r"^'a good film' is no file that exists; for a text itself pass a list: \["):
+        call("a good film")
 
 
 def test_the_texts_of_a_table_need_no_labels(fitted):
@@ -289,8 +315,10 @@ def test_one_flipped_bit_is_found(saved, name):
 
 
 def test_a_folder_that_is_missing_or_foreign_is_named(saved, tmp_path):
-    with pytest.raises(ArtifactError, match=r"nowhere holds no saved classify model \(no manifest.json\)"):
+    with pytest.raises(ArtifactError, match=r"nowhere does not exist; pass the folder of a saved classify model"):
         TextClassifier.load(tmp_path / "nowhere")
+    with pytest.raises(ArtifactError, match=r"holds no saved classify model \(no manifest.json\)"):
+        TextClassifier.load(tmp_path)
     (saved / "tokenizer.json").unlink()
     with pytest.raises(ArtifactError, match=r"tokenizer.json is missing from"):
         TextClassifier.load(saved)

@@ -12,11 +12,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recurra.errors import ArgumentError, DataError, Interrupted
+from recurra.errors import ArgumentError, ArtifactError, DataError, Interrupted
 from recurra.tasks.classification import TextClassifier
 from recurra.tasks.classify_job import ClassifyJob
 from recurra.tasks.jobs import job_of, load_fitted
 from recurra.tasks.source import Source
+from recurra.tasks.tagging import SequenceTagger
 from recurra.training.run import RunFolder
 
 PARAMETERS = {
@@ -61,6 +62,9 @@ def test_a_run_folder_holds_what_was_done(job, tmp_path):
     assert pl.read_csv(run.path / "predictions.csv").height == 6
     assert len(json.loads((run.path / "examples.json").read_text())["explanations"]) >= 3
     assert isinstance(load_fitted(run), TextClassifier)
+    assert TextClassifier.load(run.path).predict(["the pills"]) == load_fitted(run).predict(["the pills"])
+    with pytest.raises(ArtifactError, match=r"run is a classify run, not a tag run; load it with the class of its"):
+        SequenceTagger.load(run.path)
 
 
 def test_what_is_measured_was_not_learned_from(job):

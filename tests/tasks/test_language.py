@@ -6,6 +6,7 @@ import signal
 import warnings
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -89,6 +90,8 @@ def test_what_is_like_the_text_has_fewer_bits_than_what_is_not(models):
     assert like < 0.9 * unlike
     assert empty > 0  # its end is foretold
     assert message(ArgumentError, model.predict, "text").startswith("data is str; a language model rates lines")
+    assert model.predict(pl.Series(["the cat"])) == model.predict(["the cat"])
+    assert message(ArgumentError, model.predict, ["a", None]) == "texts[1] is None; expected a text"
 
 
 def test_the_comparison_has_the_models_of_counts_beside(models, file):
@@ -191,7 +194,7 @@ def test_arguments_of_writing_are_checked_at_once(models):
     assert "temperature is -1" in message(ArgumentError, model.stream, temperature=-1)
     assert "top_p is 2" in message(ArgumentError, model.stream, top_p=2)
     allowed = len(model.tokenizer_) - 4  # padding, unknown, begin and end are never drawn
-    assert f"there are {allowed} classes" in message(ArgumentError, model.stream, top_k=allowed + 1)
+    assert f"there are {allowed} tokens; expected" in message(ArgumentError, model.stream, top_k=allowed + 1)
     assert message(ArgumentError, model.stream, 5) == "prompt is int; expected a text"
     assert "not fitted" in message(ArgumentError, LanguageModel().generate)
 

@@ -7,6 +7,7 @@ from recurra.data.files import Table
 from recurra.data.pairs import Pairs
 from recurra.errors import ArgumentError, DataError
 from recurra.tasks.pair_columns import pairs_of_table, source_column, source_texts
+from recurra.tasks.translation import Translator
 
 FRAME = pl.DataFrame({"de": ["ein Hund", "zwei"], "en": ["a dog", "two"]})
 
@@ -31,6 +32,16 @@ def test_what_is_missing_is_named():
     assert "columns of a table have names" in message(pairs_of_table, Table(FRAME), 1, 2, kind=ArgumentError)
 
 
+def test_one_column_alone_is_not_enough(tmp_path):
+    said = message(pairs_of_table, Table(FRAME), "de", None, kind=ArgumentError)
+    assert said == "source is 'de' and target is None; pass target=..., too; columns: 'de', 'en'"
+    FRAME.write_parquet(tmp_path / "a.parquet")
+    said = message(Translator(target="en").read, tmp_path / "a.parquet", kind=ArgumentError)
+    assert said == "source is None and target is 'en'; pass source=..., too; columns: 'de', 'en'"
+    said = message(Translator(source=2).read, tmp_path / "a.tsv", kind=ArgumentError)
+    assert said == "source is 2 and target is None; pass target=..., too"
+
+
 def test_sources_of_a_table_without_targets():
     table = Table(pl.DataFrame({"n": [1, 2], "de": ["ein", None]}))
     assert source_texts(table, "de") == ["ein", ""]
@@ -38,8 +49,11 @@ def test_sources_of_a_table_without_targets():
 
 
 def test_the_first_line_of_a_file_is_not_lost_as_a_header():
-    table = Table(FRAME, "new.tsv", text=True)
-    assert message(source_texts, table, None).startswith("new.tsv: training had lines without a header")
+    table = Table(FRAME, "new.csv", text=True)
+    assert message(source_texts, table, None) == (
+        "new.csv: training had lines without a header, so that none of its columns is known; name that of the sources "
+        "with source=..., or pass them as lines"
+    )
     assert source_texts(Table(FRAME), None) == ["ein Hund", "zwei"]
 
 

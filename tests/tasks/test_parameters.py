@@ -50,3 +50,34 @@ def test_every_task_on_text_refuses_what_is_no_share_and_no_number_of_epochs(tas
     with pytest.raises(ArgumentError) as caught:
         task(**parameters).check_parameters()
     assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("task", [TextClassifier, SequenceTagger, LanguageModel, Translator])
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"vocabulary_size": 0}, "vocabulary_size is 0; "),
+        ({"vocabulary_size": 4}, "vocabulary_size is 4; "),
+        ({"vocabulary_size": 300.5}, "vocabulary_size is 300.5; "),
+        ({"min_count": -1}, "min_count is -1; "),
+        ({"min_count": True}, "min_count is True; "),
+        ({"lowercase": 1}, "lowercase is 1; expected True or False"),
+    ],
+)
+def test_every_task_on_text_refuses_what_no_vocabulary_is_learnt_with(task, parameters, expected):
+    with pytest.raises(ArgumentError) as caught:
+        task(**parameters).check_parameters()
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        TextClassifier(num_layers=2, dropout=0.4).network(10, 2),
+        SequenceTagger(num_layers=2, dropout=0.4).network(10, 10, 2),
+        LanguageModel(num_layers=2, dropout=0.4).network(10),
+    ],
+    ids=["classify", "tag", "language"],
+)
+def test_what_stands_between_two_layers_is_dropped_once(network):
+    assert (network.body.input_dropout, network.body.dropout) == (0.4, 0.0)

@@ -481,7 +481,9 @@ def test_a_scheme_of_spans_needs_tags_of_spans(tmp_path):
     [
         ({"head": "crv"}, "head is 'crv'; did you mean 'crf'"),
         ({"scheme": "bilou"}, "scheme is 'bilou'"),
-        ({"characters": "gruu"}, "kind is 'gruu'"),
+        ({"characters": "gruu"}, "characters is 'gruu'; did you mean 'gru'"),
+        ({"characters": "foo"}, "characters is 'foo'; there are: 'none', 'convolution', "),
+        ({"characters": "none"}, "characters is 'none'; pass None"),
         ({"members": 0}, "members is 0; it is a whole number, 1 or more"),
         ({"min_count": 1.5}, "min_count is 1.5; it is a whole number, 1 or more"),
         ({"vocabulary_size": 4}, "vocabulary_size is 4; it is a whole number, 5 or more"),
@@ -500,6 +502,8 @@ def test_a_parameter_that_is_none_is_refused_before_training(parameters, message
 def test_lists_that_do_not_fit_are_refused(plain):
     with pytest.raises(ArgumentError, match=r"tokens\[0\] is the text 'Ann went'; expected a list of words"):
         plain.predict(["Ann went"])
+    with pytest.raises(DataError, match=r"^'Ann went' is no file that exists; for a text itself pass a list: \[\["):
+        plain.predict("Ann went")
     with pytest.raises(ArgumentError, match=r"tokens\[1\] has 2 words, tags\[1\] 1; pass a tag a word"):
         plain.evaluate(([["a"], ["b", "c"]], [["O"], ["O"]]))
     with pytest.raises(ArgumentError, match="tokens are 1 sentences, tags 2"):

@@ -147,6 +147,21 @@ def test_frames_come_back_in_their_kind(fitted, tmp_path):
     assert fitted.predict(tmp_path / "new.parquet").columns == ["text", "n", "predicted"]
 
 
+def test_answers_stand_on_the_rows_of_an_index(fitted):
+    frame = pd.DataFrame({"text": ["ein Hund rennt.", "ein Mann lacht."]}, index=[30, 10])
+    frame["answer"] = fitted.predict(frame)["predicted"]
+    assert frame["answer"].to_dict() == {30: "a dog runs.", 10: "a man laughs."}
+
+
+def test_a_column_of_texts_is_a_list_and_what_is_none_is_named(fitted):
+    texts = ["ein Hund rennt.", "ein Mann lacht."]
+    assert fitted.predict(pd.Series(texts, index=[3, 1])) == fitted.predict(texts)
+    assert message(ArgumentError, fitted.predict, [None]) == "texts[0] is None; expected a text"
+    assert message(ArgumentError, fitted.predict, pl.Series([1])) == "texts[0] is 1; expected a text"
+    said = message(DataError, fitted.predict, "ein Hund rennt.")
+    assert said == "'ein Hund rennt.' is no file that exists; for a text itself pass a list: [\"...\"]"
+
+
 def test_the_source_column_of_training_is_looked_for():
     sources, targets = sentences(20)
     frame = pl.DataFrame({"en": targets, "de": sources, "n": range(20)})

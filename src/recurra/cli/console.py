@@ -10,9 +10,10 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from recurra.cli.wording import as_options
 from recurra.errors import Notice
 
-__all__ = ["errors", "fail", "output", "print_comparison", "print_json", "print_scores", "show_notice"]
+__all__ = ["errors", "fail", "output", "print_comparison", "print_json", "print_scores", "show_notice", "warn"]
 
 
 def output() -> Console:
@@ -33,6 +34,11 @@ def fail(message: str, code: int) -> int:
     return code
 
 
+def warn(message: str) -> None:
+    """Print one line of what is wrong and does not end the command."""
+    errors().print(f"warning: {' '.join(as_options(message).split())}", markup=False)
+
+
 def show_notice(
     message: Warning | str,
     category: type[Warning],
@@ -43,7 +49,7 @@ def show_notice(
 ) -> None:
     """Print a notice as one line; other warnings are for developers and stay silent here."""
     if issubclass(category, Notice):
-        errors().print(f"note: {' '.join(str(message).split())}", markup=False)
+        errors().print(f"note: {' '.join(as_options(str(message)).split())}", markup=False)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

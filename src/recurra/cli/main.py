@@ -13,6 +13,7 @@ import typer
 
 from recurra.cli import bench, cells, demo, doctor, evaluate, fit, generate, predict, report, resume
 from recurra.cli.console import fail, show_notice
+from recurra.cli.wording import as_options
 from recurra.errors import Notice, RecurraError
 from recurra.version import __version__
 
@@ -83,7 +84,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _report(error: Exception) -> int:
     """Print the one line for `error` and give back the exit code."""
     if isinstance(error, RecurraError):
-        return fail(str(error), error.exit_code)
+        return fail(as_options(str(error)), error.exit_code)
     if isinstance(error, typer.TyperException):
         return _usage(error.format_message())
     if isinstance(error, OSError):  # the verbs name what they read and write; what is left is mostly a full disk

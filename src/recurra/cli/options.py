@@ -22,7 +22,18 @@ __all__ = [
     "TextColumn",
     "TokenColumn",
     "no_value",
+    "separator_of",
 ]
+
+
+def separator_of(value: str | None) -> str | None:
+    r"""A separator as it was given, the tab also by its name and as an escape, since shells pass it badly.
+
+    >>> separator_of("tab"), separator_of(r"\t"), separator_of(";")
+    ('\t', '\t', ';')
+    """
+    return "\t" if value in ("tab", r"\t") else value
+
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as made by `recurra fit`.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
@@ -30,7 +41,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Encoding = Annotated[str, typer.Option(help="Of text.")]
-Separator = Annotated[str | None, typer.Option(help="Of a CSV file; found if not given.")]
+Separator = Annotated[
+    str | None, typer.Option(callback=separator_of, help="Of a CSV file, as ; or tab; found if not given.")
+]
 Decimal = Annotated[str, typer.Option(help="Decimal mark of a CSV file's numbers, . or a comma.")]
 Missing = Annotated[
     str | None, typer.Option(help="For gaps in DATA: interpolate, mask or drop. [default: as in training]")

@@ -34,8 +34,8 @@ def predict(
             metavar="[DATA]",
             help="Of a forecaster: histories to forecast from; without, the training table. Of a text model, without: "
             "standard input, line by line. Of a classifier or a translator: a table, or a .txt file of one text a "
-            "line. Of a tagger: sentences in a form that training takes, never raw lines. Of a language model: a text "
-            "file of lines.",
+            "line; of a translator also what its training had. Of a tagger: sentences in a form that training takes, "
+            "never raw lines. Of a language model: a text file of lines.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV or Parquet to write. [default: standard output]")] = None,
@@ -78,7 +78,8 @@ def predict(
 
     if out is not None and out.exists() and not force:
         raise RunError(f"{out} exists already; pass --force to replace it, or another --out")
-    fitted = load_fitted(RunFolder.open(run))
+    folder = RunFolder.open(run)
+    fitted = load_fitted(folder)
     columns = {"text": text, "source": source, "token": column_of(token), "tag": column_of(tag)}
     change_parameters(fitted, columns)
     change_parameters(fitted, {"beam_size": beam_size, "length_penalty": length_penalty})
@@ -89,14 +90,16 @@ def predict(
         _forecast(fitted, data, out, future_table, level or [80, 95], missing, form, json, quiet)
         return
     from recurra.cli.predict_texts import predict_texts
+    from recurra.cli.text_files import source_place
 
     for name, given in (("future-table", future_table), ("level", level), ("missing", missing)):
         if given:
             raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
-    if source is not None:
+    place = source_place(fitted, folder, data, source)
+    if source is not None and place is None:
         fitted.column_ = source
     named = [name for name, column in columns.items() if column is not None]
-    predict_texts(fitted, data, out, named=named, form=form, explain=explain, as_json=json, quiet=quiet)
+    predict_texts(fitted, data, out, named=named, place=place, form=form, explain=explain, as_json=json, quiet=quiet)
 
 
 def _forecast(
@@ -112,7 +115,7 @@ def _forecast(
 ) -> None:
     from recurra.cli.console import output, print_json
     from recurra.data.files import read_table
-    from recurra.tasks.frames import csv_bytes, write_table
+    from recurra.tasks.frames import csv_bytes, json_rows, write_table
 
     if missing is not None:
         forecaster.set_params(missing=missing)
@@ -122,7 +125,7 @@ def _forecast(
     if out is not None:
         write_table(frame, out)
     if as_json:
-        print_json({"out": str(out) if out else None, "rows": frame.to_dicts()})
+        print_json({"out": str(out) if out else None, "rows": json_rows(frame)})
     elif out is None:
         typer.echo(csv_bytes(frame).decode(), nl=False)
     elif not quiet:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns"]
 
-_OPTIONS = {"id": "series", "time": "time", "target": "target", "future": "future", "past": "past", "static": "static"}
+_ARGUMENTS = {"id": "series"}  # of the roles that are not called as they are
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Columns:
                 hint = nearest(name, present)
                 hint = hint if hint.endswith("?") else f"{hint}."
                 raise DataError(
-                    f"{table.name} has no column {name!r} for the {role}; {hint} Choose one with --{_OPTIONS[role]}"
+                    f"{table.name} has no column {name!r} for the {role}; {hint} "
+                    f"Choose one with {_ARGUMENTS.get(role, role)}=..."
                 )
         return wanted
 

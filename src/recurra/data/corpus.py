@@ -108,15 +108,21 @@ def encode_corpus(
 
 
 def encode_texts(
-    texts: Iterable[str], tokenizer: Tokenizer, path: str | os.PathLike[str], *, lines: bool = False
+    texts: Iterable[str | Iterable[str]],
+    tokenizer: Tokenizer,
+    path: str | os.PathLike[str],
+    *,
+    lines: bool = False,
 ) -> Corpus:
     """The codes of texts that come one by one, one after the other, written to the file `path` as `encode_corpus` does.
 
+    texts: each whole, or in pieces, which may end anywhere.
     lines: whether an end code stands behind each text, and behind each of its lines.
 
     Raises ArgumentError for what is no text; DataError if there is none; RecurraError if `path` cannot be written.
     """
-    return _write(([text] for text in texts), tokenizer, Path(path), lines=lines)
+    blocks = ([text] if isinstance(text, str) else text for text in texts)
+    return _write(blocks, tokenizer, Path(path), lines=lines)
 
 
 def read_blocks(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[str]:

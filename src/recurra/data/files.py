@@ -20,9 +20,9 @@ from recurra.data.json_lines import read_json_lines
 from recurra.data.lines import check_encoding, check_file, is_utf_8, is_wide, other_encoding
 from recurra.errors import ArgumentError, DataError
 
-__all__ = ["Table", "kind_of", "read_table"]
+__all__ = ["SEPARATORS", "Table", "kind_of", "read_table"]
 
-_SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (",", ";", "\t", "|")
 _NEWLINE, _QUOTE = 10, 34
 _HEAD = 4096  # bytes that are looked at for what no text has
 _CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f]")  # of ASCII; NUL apart
@@ -77,7 +77,7 @@ def read_table(
     path = Path(path)
     if decimal not in (".", ","):
         raise ArgumentError(f"decimal is {decimal!r}; it is '.' or ','")
-    if separator is not None and (len(separator) != 1 or not separator.isascii()):
+    if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n'):
         raise ArgumentError(f"separator is {separator!r}; it is one ASCII character such as ';'")
     check_encoding(encoding)
     check_file(path, _WANTED)
@@ -175,11 +175,19 @@ def _read_text(name: str, data: bytes, *, separator: str | None, decimal: str) -
     names = _header(name, header, separator)
     if len(starts) == 1:
         raise DataError(f"{name} has a header and no rows")
-    _check_ragged(name, data, starts, lines, separator=separator, width=len(names))
+    other = _other_separator(header, separator)
+    remedy = f"pass --separator {_option(other)}, which the header seems to have" if other else ""
+    if other and len(set(_count_fields(data, starts, other).tolist())) == 1:
+        raise DataError(f"{name} line 1: one field with the separator {separator!r}; {remedy}, or leave it out")
+    remedy = remedy or f"pass --separator if it is not {separator!r}"
+    _check_ragged(name, _count_fields(data, starts, separator), lines, width=len(names), remedy=remedy)
     try:
         frame = pl.read_csv(data, separator=separator, infer_schema=False, has_header=True, new_columns=names)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{name} is not readable as CSV: {str(error).splitlines()[0]}") from error
+        raise DataError(
+            f"{name} is not readable as CSV with {len(names)} field{'s' * (len(names) > 1)} a line and {separator!r} "
+            f"between them; check its quotes, or {remedy}"
+        ) from error
     if frame.height != len(starts) - 1:
         raise DataError(f"{name} holds {len(starts) - 1} records, {frame.height} were read; check its quotes")
     plain = bool((lines == np.arange(1, len(lines) + 1)).all())
@@ -209,7 +217,7 @@ def _records(name: str, data: bytes) -> tuple[Any, Any, Any]:
 def _open_quote(raw: np.ndarray[Any, Any], quotes: np.ndarray[Any, Any]) -> int:
     """The likeliest stray quote: the first closing one with text after it, else the last one."""
     after = raw[np.minimum(quotes[1::2] + 1, len(raw) - 1)]
-    closes = np.isin(after, [_NEWLINE, 13, _QUOTE, *map(ord, _SEPARATORS)])
+    closes = np.isin(after, [_NEWLINE, 13, _QUOTE, *map(ord, SEPARATORS)])
     stray = np.flatnonzero(~closes)
     return int(quotes[2 * stray[0]] if len(stray) else quotes[-1])
 
@@ -223,8 +231,19 @@ def _is_blank(data: bytes, starts: np.ndarray[Any, Any], ends: np.ndarray[Any, A
 
 def _separator(header: str) -> str:
     plain = "".join(header.split('"')[::2])
-    counts = {mark: plain.count(mark) for mark in _SEPARATORS}
+    counts = {mark: plain.count(mark) for mark in SEPARATORS}
     return max(counts, key=lambda mark: counts[mark])
+
+
+def _other_separator(header: str, separator: str) -> str | None:
+    """The separator that a header seems to have, if it has not this one."""
+    plain = "".join(header.split('"')[::2])
+    found = _separator(header)
+    return found if separator not in plain and found in plain else None
+
+
+def _option(separator: str) -> str:
+    return "tab" if separator == "\t" else repr(separator)
 
 
 def _header(name: str, header: str, separator: str) -> list[str]:
@@ -239,25 +258,24 @@ def _header(name: str, header: str, separator: str) -> list[str]:
     return names
 
 
-def _check_ragged(
-    name: str,
-    data: bytes,
-    starts: np.ndarray[Any, Any],
-    lines: np.ndarray[Any, Any],
-    *,
-    separator: str,
-    width: int,
-) -> None:
+def _count_fields(data: bytes, starts: np.ndarray[Any, Any], separator: str) -> np.ndarray[Any, Any]:
+    """How many fields each record has; separators inside quotes do not count."""
     raw = np.frombuffer(data, np.uint8)
     marks = np.flatnonzero(raw == ord(separator))
     if b'"' in data:
         marks = marks[np.searchsorted(np.flatnonzero(raw == _QUOTE), marks) % 2 == 0]
-    fields = np.diff(np.append(np.searchsorted(marks, starts), len(marks))) + 1
+    return np.asarray(np.diff(np.append(np.searchsorted(marks, starts), len(marks))) + 1)
+
+
+def _check_ragged(
+    name: str, fields: np.ndarray[Any, Any], lines: np.ndarray[Any, Any], *, width: int, remedy: str
+) -> None:
+    """Raise DataError where a record has not so many fields as the header."""
     wrong = np.flatnonzero(fields != width)
     if len(wrong):
         first, more = wrong[0], len(wrong) - 1
         others = f"; {more} line{'s' * (more > 1)} like it" if more else ""
         raise DataError(
             f"{name} line {lines[first]}: {fields[first]} fields where the header has {width}{others}. "
-            f"Mend them, or pass --separator if it is not {separator!r}"
+            f"Mend them, or {remedy}"
         )

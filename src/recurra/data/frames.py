@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -12,14 +12,15 @@ import polars as pl
 from recurra.data.files import Table, read_table
 from recurra.errors import ArgumentError, DataError
 
-__all__ = ["check_free", "like", "to_table"]
+__all__ = ["add_columns", "check_free", "like", "to_table"]
 
 
 def to_table(data: Any) -> Table:
     """A `Table` of a path or of a polars, pandas or pyarrow frame.
 
     data: a path to CSV or Parquet; a polars frame (lazy ones are collected); any eager frame that narwhals knows.
-    A named pandas index becomes a column. Raises ArgumentError for any other kind, DataError for an empty frame.
+    A named pandas index becomes a column of the table; `add_columns` leaves it an index.
+    Raises ArgumentError for any other kind, DataError for an empty frame.
 
     >>> to_table(pl.DataFrame({"ds": [1, 2], "y": [0.5, 0.7]})).at(1)
     'frame row 1'
@@ -47,6 +48,23 @@ def like(frame: pl.DataFrame, original: Any) -> Any:
     kind = nw.from_native(original, eager_only=True).implementation
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())  # the newest has texts that pandas takes in no list
     return nw.from_arrow(table, backend=kind).to_native()
+
+
+def add_columns(table: Table, columns: Sequence[pl.Series], original: Any) -> Any:
+    """The frame that came in, with columns behind its own: of pandas with its index as it was, named or not.
+
+    table: what was read of it. columns: with a value for each of its rows. original: as `like` takes it.
+
+    >>> add_columns(Table(pl.DataFrame({"y": [1]})), [pl.Series("z", [2])], "sales.csv").columns
+    ['y', 'z']
+    """
+    if isinstance(original, str | os.PathLike | Table | pl.DataFrame | pl.LazyFrame):
+        return table.frame.with_columns(columns)
+    frame = nw.from_native(original, eager_only=True)
+    kind = frame.implementation
+    return frame.with_columns(
+        *(nw.new_series(column.name, column.to_list(), backend=kind) for column in columns)
+    ).to_native()
 
 
 def check_free(name: str, columns: Iterable[str], *answers: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recurra.data.files import Table
+from recurra.data.files import SEPARATORS, Table
 from recurra.data.lines import LONGEST, quote
 from recurra.data.values import likes
 from recurra.errors import ArgumentError, DataError, Notice, nearest
@@ -183,12 +183,12 @@ def check_classes(data: Labelled, classes: Sequence[str]) -> None:
 def find_column(table: Table, name: str, *, role: str) -> None:
     """Raises DataError with the nearest names when a table lacks a column.
 
-    role: what the column is for, and the option that names it.
+    role: what the column is for, and the argument that names it.
     """
     if name not in table.frame.columns:
         raise DataError(
             f"{table.name} has no column {name!r} for the {role}; {_name_known(name, table.frame.columns)} "
-            f"Choose one with --{role.replace(' ', '-')}"
+            f"{_unsplit(table)}Choose one with {role.replace(' ', '_')}=..."
         )
 
 
@@ -252,6 +252,15 @@ def _to_number(label: str) -> float | None:
 def _order(label: str) -> tuple[bool, float, str]:
     number = _to_number(label)
     return (True, 0.0, label) if number is None else (False, number, label)
+
+
+def _unsplit(table: Table) -> str:
+    """The sentence of a text file's only column whose name seems to be several; else nothing."""
+    names = table.frame.columns
+    marks = [mark for mark in SEPARATORS if table.text and len(names) == 1 and mark in names[0]]
+    if not marks:
+        return ""
+    return f"Pass --separator {'tab' if marks[0] == chr(9) else repr(marks[0])} if that stands between names. "
 
 
 def _name_known(name: str, known: Sequence[str]) -> str:

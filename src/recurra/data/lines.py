@@ -19,8 +19,10 @@ __all__ = [
     "decode_file",
     "is_utf_8",
     "is_wide",
+    "line_break",
     "other_encoding",
     "quote",
+    "read_chunks",
     "read_lines",
 ]
 
@@ -103,7 +105,7 @@ def decode_file(path: Path, encoding: str, *, option: bool = True) -> Iterator[s
     """
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     line, offset = 1, 0
-    for data in _read_chunks(path):
+    for data in read_chunks(path):
         if offset == 0 and is_utf_8(encoding):
             if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 remedy = "pass --encoding utf-16" if option else _converting("utf-16")
@@ -155,7 +157,7 @@ def _converting(encoding: str) -> str:
     return f"convert it, as by iconv -f {encoding} -t utf-8"
 
 
-def _read_chunks(path: Path) -> Iterator[bytes]:
+def read_chunks(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked, and an empty piece at the end."""
     try:
         with path.open("rb") as file:
@@ -171,14 +173,28 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def line_break(name: str, mark: str, text: str) -> str:
+    r"""What ends the lines of a file, as its first piece of text says: \r where it has these and no \n.
+
+    mark: what was found in the pieces before; "" for the first.
+
+    Raises DataError where a later piece has a break of the other kind.
+
+    >>> line_break("a.txt", "", "one\rtwo\r"), line_break("a.txt", "", "one\r\ntwo")
+    ('\r', '\n')
+    """
+    if not mark and text:
+        return "\r" if "\r" in text.rstrip("\r") and "\n" not in text else "\n"
+    if mark == "\r" and "\n" in text:
+        raise DataError(f"{name}: its lines end at \\r first and at \\n later; write them with one kind of break")
+    return mark
+
+
 def _split(name: str, texts: Iterator[str], longest: int) -> Iterator[str]:
     """The lines of a text that comes in pieces."""
     mark, rest, count = "", "", 0
     for text in texts:
-        if not mark and text:
-            mark = "\r" if "\r" in text.rstrip("\r") and "\n" not in text else "\n"
-        elif mark == "\r" and "\n" in text:
-            raise DataError(f"{name}: its lines end at \\r first and at \\n later; write them with one kind of break")
+        mark = line_break(name, mark, text)
         *whole, rest = (rest + text).split(mark or "\n")
         for line in (*whole, rest):
             count += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recurra.data.faulty_lines import Fault, read_faulty_lines
 from recurra.data.files import Table, kind_of, read_table
 from recurra.data.labelled import find_column, read_texts
 from recurra.data.lines import check_file, quote, read_lines
 from recurra.data.values import likes
 from recurra.errors import ArgumentError, DataError, Notice
 
-__all__ = ["Pairs", "read_pairs"]
+__all__ = ["Pairs", "read_pairs", "read_sources"]
 
 _WANTED = "a file of pairs: TSV, CSV, JSON lines or Parquet, or one of two text files"
 
@@ -96,13 +97,41 @@ def read_pairs(
     return _read_tabbed(path, 1 if source is None else int(source), 2 if target is None else int(target), encoding)
 
 
+def read_sources(
+    path: str | os.PathLike[str], place: int, *, alone: bool = True, encoding: str = "utf-8"
+) -> Iterator[list[str | Fault]]:
+    """The sources alone of a text file without a header, one a line, in lists; see `read_faulty_lines`.
+
+    place: of the source between the tabs of a line, counted from 1. A line with too few fields is a Fault.
+    alone: whether a line without a tab is a source itself, wherever it stands in others.
+
+    Raises DataError for a file that is missing or damaged.
+    """
+    name, number = Path(path).name, 0
+    for lines in read_faulty_lines(path, encoding=encoding, wanted=_WANTED):
+        yield [_field(f"{name} line {row}", line, place, alone) for row, line in enumerate(lines, number + 1)]
+        number += len(lines)
+
+
+def _field(at: str, line: str | Fault, place: int, alone: bool) -> str | Fault:
+    if isinstance(line, Fault) or not line.strip() or (alone and "\t" not in line):
+        return line
+    fields = line.split("\t")
+    if len(fields) < place:
+        counted = f"{len(fields)} field{'s' * (len(fields) > 1)}"
+        return Fault(f"{at}: {counted} between tabs, {place} are needed; choose another with source=...")
+    return fields[place - 1]
+
+
 def _read_columns(table: Table, source: str | int | None, target: str | int | None) -> Pairs:
     """The pairs of a table, by the names of its columns."""
     if source is None or target is None:
         names = table.frame.columns
         if len(names) != 2:
             shown = ", ".join(map(quote, names[:20]))
-            raise DataError(f"{table.name} has {len(names)} columns, {shown}; choose two with --source and --target")
+            raise DataError(
+                f"{table.name} has {len(names)} columns, {shown}; choose two with source=... and target=..."
+            )
         source, target = names
     if isinstance(source, int) or isinstance(target, int):
         raise ArgumentError(f"source is {source!r}; the columns of {table.name} have names, pass them")
@@ -131,7 +160,7 @@ def _read_tabbed(path: Path, source: int, target: int, encoding: str) -> Pairs:
             if len(fields) != width:
                 raise DataError(
                     f"{path.name} line {row + 1}: {len(fields)} fields between tabs where the lines before have "
-                    f"{width}: {quote(line)}. Mend it, or pass --source and --target if the file has a header"
+                    f"{width}: {quote(line)}. Mend it, or pass source=... and target=... if the file has a header"
                 )
             if fields[source - 1].strip() and fields[target - 1].strip():
                 _add(pairs, row, fields[source - 1], fields[target - 1])
@@ -151,7 +180,7 @@ def _check_width(name: str, row: int, fields: list[str], source: int, target: in
     if len(fields) > 2 and (source, target) == (1, 2):
         warnings.warn(
             f"{name} line {row + 1}: {len(fields)} fields between tabs; the first is taken as source, the second as "
-            "target. Choose others with --source and --target",
+            "target. Choose others with source=... and target=...",
             Notice,
             stacklevel=4,
         )

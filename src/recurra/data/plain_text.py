@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from recurra.data.corpus import read_blocks
 from recurra.data.lines import check_encoding
+from recurra.data.signatures import check_plain
 from recurra.errors import ArgumentError, DataError
 
 __all__ = ["PlainText", "read_plain_text"]
@@ -49,8 +51,14 @@ class PlainText:
 
         Raises DataError for a file that is damaged, as `recurra.data.corpus.read_blocks` does.
         """
+        return chain.from_iterable(self.texts())
+
+    def texts(self) -> Iterator[Iterator[str]]:
+        """The text of each file in such pieces, to be read to its end before the next one."""
         place = 0
-        for path in self.paths:
+
+        def read(path: str) -> Iterator[str]:
+            nonlocal place
             rest = ""
             for block in read_blocks(path, encoding=self.encoding):
                 rest += block[max(0, self.start - place) : max(0, self.stop - place)]
@@ -63,8 +71,10 @@ class PlainText:
                     break
             if rest:
                 yield rest
-            if place >= self.stop:
-                return
+
+        for path in self.paths:
+            if place < self.stop:
+                yield read(path)
 
     def split(self, share: float, *, anywhere: bool) -> tuple[PlainText, PlainText]:
         """The text without its last part, and that part.
@@ -107,7 +117,7 @@ def read_plain_text(
     encoding: of the files; a UTF-8 byte order mark is accepted anyway.
 
     Raises ArgumentError for no path or an unknown encoding; DataError for a file that is missing, empty, damaged, in
-    another encoding (with the byte offset) or holds a NUL character.
+    another encoding (with the byte offset), holds a NUL character or is something else than text.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +133,9 @@ def read_plain_text(
     check_encoding(encoding)
     total = 0
     for path in sources:
-        count = sum(len(block) for block in read_blocks(path, encoding=encoding))
+        blocks = read_blocks(path, encoding=encoding)
+        check_plain(Path(path), encoding, reader="a language model")
+        count = sum(len(block) for block in blocks)
         if not count:
             raise DataError(f"{Path(path).name} is empty; a text is needed")
         total += count

@@ -15,12 +15,15 @@ __all__ = ["split_rows"]
 Rows = NDArray[np.int64]
 
 
-def split_rows(count: int, share: float, *, seed: int, groups: Sequence[Any] | None = None) -> tuple[Rows, Rows]:
+def split_rows(
+    count: int, share: float, *, seed: int, groups: Sequence[Any] | None = None, name: str | None = None
+) -> tuple[Rows, Rows]:
     """The rows to learn from and those held back, each in order; a function of its arguments alone.
 
     count: rows.
     share: of the rows to hold back, 0 to below 1; a share above 0 holds back one row at least.
     groups: of each row, as its label: each group is held back in the same share, and keeps one row to learn from.
+    name: what messages call the rows' file.
 
     Raises ArgumentError for a share that is none, or one that leaves nothing to learn from.
 
@@ -35,7 +38,10 @@ def split_rows(count: int, share: float, *, seed: int, groups: Sequence[Any] | N
         return np.arange(count), np.zeros(0, np.int64)
     held = _first_of_all(order, share) if groups is None else _first_of_each(order, share, groups)
     if not len(held) or len(held) == count:
-        raise ArgumentError(f"{share:g} of {count} rows cannot be held back; give more rows, or files of their own")
+        place = "" if name is None else f"{name}: "
+        raise ArgumentError(
+            f"{place}{share:g} of {count} rows cannot be held back; give more rows, or files of their own"
+        )
     return np.setdiff1d(np.arange(count), held), np.sort(held)
 
 

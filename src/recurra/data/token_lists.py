@@ -70,7 +70,7 @@ def _choose_tag(table: Table, token: str) -> str:
         return "tags"
     if len(lists) > 1:
         raise DataError(
-            f"{table.name} has no column 'tags', and lists in {', '.join(map(repr, lists))}; choose one with --tag"
+            f"{table.name} has no column 'tags', and lists in {', '.join(map(repr, lists))}; choose one with tag=..."
         )
     return lists[0]
 

@@ -98,10 +98,7 @@ class Tokenizer:
 
         Raises ArgumentError if there is no text, or nothing but blanks in it, or vocabulary_size holds no token.
         """
-        _check_kind(kind)
-        if min_count is not None:
-            check_count("min_count", min_count)
-        _check_size(kind, vocabulary_size)
+        cls.check(kind, vocabulary_size=vocabulary_size, min_count=min_count, lowercase=lowercase)
         texts = _checked(texts)
         if kind == "byte":
             return cls(kind, BYTES, lowercase=lowercase)
@@ -119,6 +116,15 @@ class Tokenizer:
         return cls(
             kind, words[: None if vocabulary_size is None else vocabulary_size - len(SPECIAL)], lowercase=lowercase
         )
+
+    @staticmethod
+    def check(kind: str, *, vocabulary_size: int | None, min_count: int | None, lowercase: bool) -> None:
+        """Raise ArgumentError for arguments that `train` refuses whatever the texts are."""
+        _check_kind(kind)
+        if min_count is not None:
+            check_count("min_count", min_count)
+        _check_size(kind, vocabulary_size)
+        check_flag("lowercase", lowercase)
 
     def __len__(self) -> int:
         """Codes that there are: the vocabulary with the four special ones."""
@@ -144,10 +150,10 @@ class Tokenizer:
     def encode_all(self, texts: Iterable[str]) -> list[list[int]]:
         """The codes of each text, on all cores."""
         texts = list(texts)
-        if self.kind in ("character", "byte") or any(len(text) > 1_000_000 for text in texts):
-            return [self.encode(text) for text in texts]
         for index, text in enumerate(texts):
             _check_text(text, f"texts[{index}]")
+        if self.kind in ("character", "byte") or any(len(text) > 1_000_000 for text in texts):
+            return [self.encode(text) for text in texts]
         encoded = self._library.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
@@ -282,7 +288,7 @@ def _check_kind(kind: object) -> None:
         raise ArgumentError(f"kind is {kind!r}; {nearest(str(kind), get_args(TokenKind))}")
 
 
-def _check_size(kind: TokenKind, size: int | None) -> None:
+def _check_size(kind: str, size: int | None) -> None:
     if size is None:
         return
     check_count("vocabulary_size", size)

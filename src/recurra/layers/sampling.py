@@ -18,16 +18,18 @@ def check_temperature(value: object) -> float:
     return check_not_negative("temperature", value, at_zero="for the best guess")
 
 
-def check_sampling(temperature: object, top_k: object, top_p: object, num_classes: int) -> None:
+def check_sampling(
+    temperature: object, top_k: object, top_p: object, num_classes: int, *, noun: str = "classes"
+) -> None:
     """Raise ArgumentError for an invalid argument of `draw_classes`.
 
-    num_classes: that there are to draw from.
+    num_classes: that there are to draw from. noun: what messages call them.
     """
     check_temperature(temperature)
     if top_k is not None and check_count("top_k", top_k) > num_classes:
-        raise ArgumentError(f"top_k is {top_k}, there are {num_classes} classes; expected at most so many")
+        raise ArgumentError(f"top_k is {top_k}, there are {num_classes} {noun}; expected at most so many")
     if top_p is not None and (not isinstance(top_p, int | float) or isinstance(top_p, bool) or not 0 < top_p <= 1):
-        raise ArgumentError(f"top_p is {top_p!r}; expected a probability above 0, up to 1, or None for all classes")
+        raise ArgumentError(f"top_p is {top_p!r}; expected a probability above 0, up to 1, or None for all {noun}")
 
 
 def restrict(raw: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None) -> Tensor:

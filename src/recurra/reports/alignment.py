@@ -39,9 +39,11 @@ _PAGE = """\
     </tbody>
   </table>
   </div>
-  <figcaption>{{ title }}: columns are source tokens, rows target tokens; the stronger the colour, the more of it went in. Each row adds up to 100 %.{% if left_out %} {{ left_out }}{% endif %}</figcaption>
+  <figcaption>{{ title }}: columns are source tokens, rows target tokens; the stronger the colour, the more of it went in. {{ whole }}{% if left_out %} {{ left_out }}{% endif %}</figcaption>
 </figure>
 """  # noqa: E501 - a line of the page
+_WHOLE = "Each row adds up to 100 %."
+_PART = "A row adds up to less than 100 % where the attention takes less of a token the further it lies off."
 _SHAPES = """\
 .alignment table { width: auto; font-size: .85rem; }
 .alignment th, .alignment td { padding: 0; border: 1px solid var(--grid); font-weight: 400; color: var(--ink); }
@@ -117,7 +119,13 @@ def render_alignment(weights: Any, source: Sequence[str], target: Sequence[str],
     )
     template = environment.from_string(_PAGE)
     return Markup(  # rendered with autoescape
-        template.render(title=title, source=columns, rows=list(zip(rows, cells, strict=True)), left_out=left_out)
+        template.render(
+            title=title,
+            source=columns,
+            rows=list(zip(rows, cells, strict=True)),
+            whole=_WHOLE if _adds_up(weights) else _PART,
+            left_out=left_out,
+        )
     )
 
 
@@ -131,6 +139,12 @@ def alignment_style() -> Markup:
         for theme in (LIGHT, DARK)
     )
     return Markup(f"{_SHAPES}{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n")
+
+
+def _adds_up(weights: Any) -> bool:
+    """Whether each row of weights that are checked adds up to 1, rounded numbers among them."""
+    shares = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights, dtype=np.float64)
+    return bool((np.abs(shares.sum(1) - 1) < 0.01).all())
 
 
 def _drawable(tokens: list[str]) -> list[str]:

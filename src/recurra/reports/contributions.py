@@ -110,17 +110,19 @@ def contribution_text(
     answer: str,
     between: str = " ",
     scale: float | None = None,
+    base: float | None = None,
     colour: bool = True,
 ) -> Text:
     """The text for a terminal, with a line below that says what the marks mean.
 
+    base: the log-odds of a text that says nothing, to which the contributions are added; None: it is not named.
     colour: by the colour behind each token, + and − after it; False: the number after it instead, for pipes, files and
         NO_COLOR: `colour=console.color_system is not None and not console.no_color`.
     Other arguments and errors are `render_contributions`'s.
 
     >>> print(contribution_text(["not", "a", "good", "film"], [-2, 0, 1.5, 0.1], answer="good", colour=False).plain)
     not[−2] a good[+1.5] film
-    [+] for and [−] against good; the strongest token counts −2
+    [+] for and [−] against good; the strongest token counts −2 in log-odds; those of less than 0.25 have no number
     """
     found, strongest, left_out = _read(tokens, contributions, between, scale)
     text = Text()
@@ -137,7 +139,12 @@ def contribution_text(
         mark, _, role = _SIGNS[sign]
         text.append(" and " if sign < 0 else "")
         text.append(f"{words}{mark}" if colour else f"[{mark}] {words}", _ink(role, _LEVELS) if colour else "")
-    text.append(f" {visible(answer)}; the strongest token counts {_number(strongest)}")
+    text.append(f" {visible(answer)}; the strongest token counts {_number(strongest)} in log-odds")
+    if any(not token.level and not token.text.isspace() for token in found):
+        least = (scale or abs(strongest) or 1.0) / (2 * _LEVELS)
+        text.append(f"; those of less than {least:.2g} have no {'mark' if colour else 'number'}")
+    if base is not None:
+        text.append(f"; a text that says nothing has {_number(base)}")
     if left_out:
         text.append(f". {left_out}")
     return text

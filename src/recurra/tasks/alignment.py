@@ -21,7 +21,8 @@ class Alignment:
     text: the source, as it was given. translation: what was written for it. score: how sure of it the model is, s(Y) of
         `recurra.models.EncoderDecoder.generate`.
     source, target: their tokens, of the target the end token, too, where it was written; none of a blank text.
-    weights: (target token, source token), shares that add up to 1 in each row.
+    weights: (target token, source token), how much of each went in; a row adds up to 1, but of attention="local" to
+        less, for it takes the less of a token the further that lies from where it looked.
     """
 
     text: str
@@ -45,6 +46,8 @@ class Alignment:
     def to_text(self) -> str:
         """The matrix for a terminal: source tokens above, read downwards; the darker, the more of it went in.
 
+        Shades and numbers are shares of all that went into a target token, whatever its weights add up to.
+
         >>> weights = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
         >>> print(Alignment("ein Hund", "a dog", -0.5, ("ein", "Hund"), ("a", "dog"), weights).to_text())
         a dog
@@ -65,11 +68,18 @@ class Alignment:
             for place in range(height)
         ]
         rows = []
-        for token, shares in zip(left, self.weights, strict=True):
+        for token, shares in zip(left, _shares(self.weights), strict=True):
             shades = " ".join(_SHADES[_level(float(share))] for share in shares)
             most = int(shares.argmax())
             rows.append(f"{token.rjust(width)}  {shades}  {above[most]} {100 * float(shares[most]):.0f}%")
         return "\n".join([self.translation, "", *heads, *rows])
+
+
+def _shares(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights of which each row adds up to 1; one of zeros stays as it is."""
+    sums = weights.sum(1, keepdims=True)
+    shares: NDArray[np.float32] = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
+    return shares
 
 
 def _level(share: float) -> int:

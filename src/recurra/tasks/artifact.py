@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recurra.cells import Cell, get_cell
-from recurra.errors import ArgumentError, RecurraError
+from recurra.errors import ArgumentError, ArtifactError, RecurraError
+from recurra.training.run import RunFolder
 
-__all__ = ["check_cell", "is_built_in", "plain", "plain_parameters"]
+__all__ = ["check_cell", "is_built_in", "model_folder", "plain", "plain_parameters"]
 
 
 def plain_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +34,27 @@ def check_cell(config: dict[str, Any], cell: type[Cell] | Cell | None, where: ob
     """
     if not config["built_in_cell"] and cell is None:
         name = config["parameters"]["cell"]
-        raise ArgumentError(f"{where} was trained with a cell of yours, {name!r}; pass cell=... to load")
+        raise ArgumentError(f"{where} was trained with a cell of yours, {name!r}; pass cell=YourCell to load")
+
+
+def model_folder(path: Path, task: str) -> Path:
+    """The folder of a saved model: `path`, or the one within it where `path` is a run of this task.
+
+    Raises `ArtifactError` for a run of another task, and for one that has not come to its model.
+    """
+    if (path / "manifest.json").exists() or not (path / "config.json").is_file():
+        return path
+    config = RunFolder(path).config
+    if "task" not in config or "built_in_cell" in config:  # of a saved model that lacks its manifest
+        return path
+    if config["task"] != task:
+        raise ArtifactError(f"{path} is a {config['task']} run, not a {task} run; load it with the class of its task")
+    model = path / "model"
+    if model.exists() or (path / ".model.previous").exists():  # the second where a replacement was cut off
+        return model
+    if (path / "summary.json").is_file():
+        raise ArtifactError(f"{path} is a run whose model is missing; put {model} back, or begin the run again")
+    raise ArtifactError(f"{path} is a run without a model yet; `recurra resume {path}` goes on with it")
 
 
 def plain(value: Any) -> Any:

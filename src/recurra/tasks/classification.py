@@ -14,7 +14,7 @@ from scipy.special import softmax
 from recurra.baselines.texts import MajorityClass, NaiveBayes
 from recurra.cells import Cell
 from recurra.data.batching import LengthBatches
-from recurra.data.frames import check_free, like, to_table
+from recurra.data.frames import add_columns, check_free, to_table
 from recurra.data.labelled import (
     Labelled,
     check_classes,
@@ -25,6 +25,7 @@ from recurra.data.labelled import (
     read_labelled,
 )
 from recurra.data.splitting import split_rows
+from recurra.data.texts import check_path, given_texts
 from recurra.data.tokenizer import Tokenizer
 from recurra.errors import ArgumentError, DataError, nearest
 from recurra.models import Seq2Vec
@@ -105,8 +106,22 @@ class TextClassifier(ClassificationParameters):
         """
         if share:
             check_repeated(data)
-        kept, held = split_rows(len(data), share, seed=seed, groups=data.labels)
+        kept, held = split_rows(len(data), share, seed=seed, groups=data.labels, name=data.table.name)
         return data.take(kept), data.take(held)
+
+    def learn_tokenizer(self, data: Labelled) -> Tokenizer:
+        """The tokenizer of texts to learn from.
+
+        Raises:
+            ArgumentError: no token of them occurs often enough.
+        """
+        return Tokenizer.train(
+            data.texts,
+            self.tokenizer,  # type: ignore[arg-type]  # checked by train
+            vocabulary_size=self.vocabulary_size,
+            min_count=self.min_count,
+            lowercase=self.lowercase,
+        )
 
     def fit(self, data: Any, *, valid: Any = None, recorder: Recorder | None = None) -> Self:
         """Train on labelled texts.
@@ -127,13 +142,7 @@ class TextClassifier(ClassificationParameters):
             rows, held = self.split(rows, self.valid, seed=0)
         self.classes_ = list_classes(rows)
         check_classes(held, self.classes_)
-        self.tokenizer_ = Tokenizer.train(
-            rows.texts,
-            self.tokenizer,  # type: ignore[arg-type]  # checked by train
-            vocabulary_size=self.vocabulary_size,
-            min_count=self.min_count,
-            lowercase=self.lowercase,
-        )
+        self.tokenizer_ = self.learn_tokenizer(rows)
         vectors = read_word_vectors(self.vectors, self.tokenizer_.vocabulary)
         self.vectors_share_ = None if vectors is None else vectors.share
         learned, kept = self._learnable(rows, held)
@@ -155,19 +164,22 @@ class TextClassifier(ClassificationParameters):
     def predict(self, data: Any) -> Any:
         """The likeliest class of each text.
 
-        data: a list of texts, which gives a list; or a table, which comes back with the columns `predicted` and
-            `confidence`; a path comes back as a polars frame.
+        data: a list of texts or a Series of them, which gives a list; or a table, which comes back with the columns
+            `predicted` and `confidence`; a path comes back as a polars frame.
 
         Raises:
-            DataError: a table has no column of the texts, or has one of these two already.
+            ArgumentError: one of the texts is none; DataError: a table has no column of the texts, or has one of these
+                two already.
         """
-        if isinstance(data, list):
-            return self._answers(data)[0]
+        texts = given_texts(data)
+        if texts is not None:
+            return self._answers(texts)[0]
+        check_path(data)
         table = to_table(data)
         check_free(table.name, table.frame.columns, *ANSWERS)
         labels, confidences = self._answers(self.texts_of(table))
         columns = [pl.Series("predicted", labels, pl.String), pl.Series("confidence", confidences)]
-        return like(table.frame.with_columns(columns), data)
+        return add_columns(table, columns, data)
 
     def predict_lines(self, lines: list[str]) -> list[Line]:
         """What is said of each text, for a pipe: its class, and as JSON the probability of each."""
@@ -299,7 +311,7 @@ class TextClassifier(ClassificationParameters):
     def load(cls, path: str | Path, *, cell: type[Cell] | Cell | None = None) -> TextClassifier:
         """Read a saved classifier; nothing in the folder is executed.
 
-        cell: the recurrence, if it was not one of recurra's own.
+        path: of its folder, or of the run that made it. cell: the recurrence, if it was not one of recurra's own.
 
         Raises:
             ArtifactError: the folder is damaged, foreign or from a newer version.
@@ -323,8 +335,10 @@ class TextClassifier(ClassificationParameters):
         return like.network(len(self.tokenizer_), len(self.classes_))
 
     def _texts(self, data: Any) -> list[str]:
-        if isinstance(data, list):
-            return data
+        texts = given_texts(data)
+        if texts is not None:
+            return texts
+        check_path(data)
         return self.read(data, labelled=False).texts
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:

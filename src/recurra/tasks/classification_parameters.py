@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from recurra.cells import Cell, get_cell
-from recurra.data.tokenizer import TokenKind
 from recurra.data.vectors import Vectors
 from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
@@ -17,9 +16,9 @@ from recurra.models import Seq2Vec
 from recurra.tasks.classification_codes import usual_length
 from recurra.tasks.parameters import (
     Parameters,
-    check_choice,
     check_epochs,
     check_held_back,
+    check_tokenizer,
     check_word_vectors,
     paced_settings,
 )
@@ -121,7 +120,12 @@ class ClassificationParameters(Parameters):
         for name in ("dropout", "embedding_dropout", "recurrent_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)!r}; it is a probability from 0 to below 1")
-        check_choice("tokenizer", self.tokenizer, get_args(TokenKind))
+        check_tokenizer(
+            self.tokenizer,
+            vocabulary_size=self.vocabulary_size,
+            min_count=self.min_count,
+            lowercase=self.lowercase,
+        )
         check_word_vectors(self.vectors, self.tokenizer)
         check_epochs(self.epochs, 6)
         check_held_back(self.valid)
@@ -147,8 +151,7 @@ class ClassificationParameters(Parameters):
             self.hidden_size,
             self.num_layers,
             bidirectional=self.bidirectional,
-            input_dropout=self.dropout,
-            dropout=self.dropout if self.num_layers > 1 else 0.0,
+            input_dropout=self.dropout,  # of what each layer reads, so of what stands between two
             recurrent_dropout=self.recurrent_dropout,
             weight_dropout=self.weight_dropout,
             initializer="orthogonal",

@@ -12,6 +12,8 @@ from recurra.tasks.text_job import TextData, TextJob
 
 __all__ = ["ClassifyJob"]
 
+_FEW, _OFTEN = 100_000, 100  # characters, and times that a token occurs
+
 
 @dataclass
 class ClassifyJob(TextJob):
@@ -32,3 +34,7 @@ class ClassifyJob(TextJob):
         for rows in (data.valid, data.test):
             if rows is not None:
                 check_classes(rows, classes)
+        task, (learned, _) = self.fresh(), self._parts(data)
+        # Of many texts some token occurs as often as anyone asks for, but for very large numbers.
+        if sum(map(len, learned.texts)) <= _FEW or (task.min_count or 0) > _OFTEN:
+            task.learn_tokenizer(learned)

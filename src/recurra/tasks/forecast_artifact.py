@@ -24,7 +24,7 @@ from recurra.data.series import SeriesSet
 from recurra.errors import ArtifactError, RecurraError
 from recurra.models.plan import Plan
 from recurra.models.window import WindowConfig, WindowNetwork
-from recurra.tasks.artifact import check_cell, is_built_in, plain_parameters
+from recurra.tasks.artifact import check_cell, is_built_in, model_folder, plain_parameters
 from recurra.tasks.transform import TargetTransform
 from recurra.training.calibrated import Calibrated
 from recurra.training.conformal import Calibration
@@ -87,6 +87,7 @@ def load_forecaster(path: Path, *, cell: type[Cell] | Cell | None) -> Forecaster
     """Read the folder and build the forecaster again."""
     from recurra.tasks.forecasting import Forecaster
 
+    path = model_folder(path, "forecast")
     members = read_folder(path, _MEMBERS, kind="forecaster")
     config = unpack_json(members["config.json"])
     tensors = unpack_tensors(members["model.safetensors"])

@@ -241,7 +241,7 @@ class Forecaster(ForecastParameters):
         """Read a saved forecaster; nothing in the folder is executed.
 
         Args:
-            path: the folder.
+            path: of its folder, or of the run that made it.
             cell: the recurrence, if it was not one of recurra's own: its code is yours to bring.
 
         Raises:

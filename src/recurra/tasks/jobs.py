@@ -35,7 +35,7 @@ def load_fitted(run: RunFolder) -> Any:
     Raises:
         RunError: its task is none of recurra's; ArtifactError: the model is missing or damaged.
     """
-    return _kind(run).kind.load(run.path / "model")
+    return _kind(run).kind.load(run.path)
 
 
 def _kind(run: RunFolder) -> type[Job]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from recurra.cells import Cell
 from recurra.data.corpus import Corpus
 from recurra.data.plain_text import PlainText, read_plain_text
+from recurra.data.texts import given_texts
 from recurra.data.tokenizer import Tokenizer
 from recurra.errors import ArgumentError, Notice
 from recurra.layers.arguments import check_count
@@ -162,11 +163,15 @@ class LanguageModel(LanguageParameters):
     def predict(self, data: Any) -> list[float | None]:
         """Bits a character of each of some texts, each read as a line of its own; None where there is no character.
 
-        data: a list of texts. A file of lines is what `recurra predict RUN FILE.txt` takes.
+        data: a list of texts or a Series of them. A file of lines is what `recurra predict RUN FILE.txt` takes.
+
+        Raises:
+            ArgumentError: one of the texts is none, or data is something else.
         """
-        if not isinstance(data, list) or not all(isinstance(line, str) for line in data):
+        texts = given_texts(data)
+        if texts is None:
             raise ArgumentError(f"data is {type(data).__name__}; a language model rates lines: pass a list of texts")
-        return [line.fields["bits_per_character"] for line in self.predict_lines(data)]
+        return [line.fields["bits_per_character"] for line in self.predict_lines(texts)]
 
     def predict_lines(self, lines: list[str]) -> list[Line]:
         """How well each line is foretold, for a pipe: its bits a character and its perplexity a token, with tabs before
@@ -245,7 +250,7 @@ class LanguageModel(LanguageParameters):
             )
         never = [Tokenizer.padding, Tokenizer.unknown, Tokenizer.begin]
         never += [] if self.line_by_line else [Tokenizer.end]
-        check_sampling(temperature, top_k, top_p, len(self.tokenizer_) - len(never))
+        check_sampling(temperature, top_k, top_p, len(self.tokenizer_) - len(never), noun="tokens")
         drawn = draw_codes(
             self.network_, read, never=never, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
         )
@@ -295,7 +300,7 @@ class LanguageModel(LanguageParameters):
     def load(cls, path: str | Path, *, cell: type[Cell] | Cell | None = None) -> LanguageModel:
         """Read a saved model; nothing in the folder is executed.
 
-        cell: the recurrence, if it was not one of recurra's own.
+        path: of its folder, or of the run that made it. cell: the recurrence, if it was not one of recurra's own.
 
         Raises:
             ArtifactError: the folder is damaged, foreign or from a newer version.

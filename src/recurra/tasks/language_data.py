@@ -44,7 +44,7 @@ def learn_tokenizer(task: LanguageParameters, text: PlainText) -> Tokenizer:
 
 def encode_text(task: LanguageParameters, text: PlainText, tokenizer: Tokenizer, path: Path) -> Corpus:
     """The codes of a text, in the file `path`."""
-    return encode_texts(text.pieces(), tokenizer, path, lines=task.line_by_line)
+    return encode_texts(text.texts(), tokenizer, path, lines=task.line_by_line)
 
 
 def encode_learned(task: LanguageParameters, text: PlainText, tokenizer: Tokenizer, path: Path) -> Corpus:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from recurra.cells import Cell, get_cell
-from recurra.data.pipelines import TokenKind
 from recurra.data.vectors import Vectors
 from recurra.errors import ArgumentError
 from recurra.layers import Recurrent
@@ -18,9 +17,9 @@ from recurra.layers.inputs import Embedding
 from recurra.models import Seq2Seq
 from recurra.tasks.parameters import (
     Parameters,
-    check_choice,
     check_epochs,
     check_held_back,
+    check_tokenizer,
     check_word_vectors,
     paced_settings,
 )
@@ -107,7 +106,12 @@ class LanguageParameters(Parameters):
 
     def check_parameters(self) -> None:
         """Raise `ArgumentError` for a parameter that is none, before anything is read or trained."""
-        check_choice("tokenizer", self.tokenizer, get_args(TokenKind))
+        check_tokenizer(
+            self.tokenizer,
+            vocabulary_size=self.vocabulary_size,
+            min_count=self.min_count,
+            lowercase=self.lowercase,
+        )
         if self.lines is not None and not isinstance(self.lines, bool):
             raise ArgumentError(f"lines is {self.lines!r}; expected True, False, or None for what the tokenizer needs")
         check_word_vectors(self.vectors, self.tokenizer)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from recurra.data.files import Table
 from recurra.data.labelled import find_column, read_texts
+from recurra.data.lines import quote
 from recurra.data.pairs import Pairs
 from recurra.errors import ArgumentError, DataError
 
-__all__ = ["pairs_of_lists", "pairs_of_table", "source_column", "source_texts"]
+__all__ = ["check_both_named", "pairs_of_lists", "pairs_of_table", "source_column", "source_texts"]
+
+_SHOWN = 20
+
+
+def check_both_named(source: str | int | None, target: str | int | None, columns: Callable[[], Sequence[str]]) -> None:
+    """Raise ArgumentError where one column was named and the other was not, with those that there are.
+
+    columns: gives the names of the table's columns; not called where columns have numbers.
+    """
+    if (source is None) == (target is None):
+        return
+    there = ""
+    if isinstance(source or target, str):
+        names = columns()
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        there = f"; columns: {', '.join(map(quote, names[:_SHOWN]))}{more}"
+    missing = "source" if source is None else "target"
+    raise ArgumentError(f"source is {source!r} and target is {target!r}; pass {missing}=..., too{there}")
 
 
 def pairs_of_lists(sources: Sequence[str], targets: Sequence[str]) -> Pairs:
@@ -36,9 +55,13 @@ def pairs_of_table(table: Table, source: str | int | None, target: str | int | N
     names = table.frame.columns
     if isinstance(source, int) or isinstance(target, int):
         raise ArgumentError(f"source is {source!r} and target is {target!r}; columns of a table have names, pass them")
+    check_both_named(source, target, lambda: names)
     if source is None or target is None:
         if len(names) != 2:
-            raise DataError(f"{table.name} has {len(names)} columns, {', '.join(names[:20])}; name source and target")
+            raise DataError(
+                f"{table.name} has {len(names)} columns, {', '.join(names[:_SHOWN])}; choose two with source=... and "
+                "target=..."
+            )
         source, target = names
     for name, role in ((source, "source"), (target, "target")):
         find_column(table, name, role=role)
@@ -65,12 +88,12 @@ def source_texts(table: Table, column: str | None) -> list[str]:
 
     column: that the sources of training came from; None: of lines without a header.
 
-    Raises DataError if the column is missing, or the first row of a text file would be taken for a header.
+    Raises DataError if the column is missing, or not known of a table in a text file.
     """
     if column is None and table.text:
         raise DataError(
-            f"{table.name}: training had lines without a header, and of this table the first would be taken for one; "
-            f"pass sources as lines: cut -f1 {table.name} | recurra predict RUN"
+            f"{table.name}: training had lines without a header, so that none of its columns is known; name that of "
+            "the sources with source=..., or pass them as lines"
         )
     name = table.frame.columns[0] if column is None else column
     find_column(table, name, role="source")

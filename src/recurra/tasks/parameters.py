@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from recurra.data.tokenizer import Tokenizer
+from recurra.data.tokenizer import Tokenizer, TokenKind
 from recurra.data.vectors import Vectors, check_vectors, read_vectors
 from recurra.errors import ArgumentError, nearest
 from recurra.training.settings import TrainingSettings
@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_epochs",
     "check_held_back",
+    "check_tokenizer",
     "check_word_vectors",
     "paced_settings",
     "read_word_vectors",
@@ -109,6 +110,12 @@ def check_held_back(valid: object) -> None:
     """Raise `ArgumentError` unless valid is a share of the data that can be held back to stop the training by."""
     if isinstance(valid, bool) or not isinstance(valid, int | float) or not 0 < valid < 1:
         raise ArgumentError(f"valid is {valid!r}; it is a share above 0 and below 1, such as 0.1")
+
+
+def check_tokenizer(kind: str, *, vocabulary_size: int | None, min_count: int | None, lowercase: bool) -> None:
+    """Raise `ArgumentError` for what no tokenizer is trained with, whatever the texts are."""
+    check_choice("tokenizer", kind, get_args(TokenKind))
+    Tokenizer.check(kind, vocabulary_size=vocabulary_size, min_count=min_count, lowercase=lowercase)
 
 
 def check_word_vectors(path: str | None, tokenizer: str) -> None:

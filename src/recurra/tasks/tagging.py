@@ -19,6 +19,7 @@ from recurra.data.batching import LengthBatches
 from recurra.data.files import Table
 from recurra.data.frames import check_free, to_table
 from recurra.data.tagged import Tagged, read_tagged, tagged_lines
+from recurra.data.texts import check_path
 from recurra.data.token_lists import read_token_lists
 from recurra.data.vectors import Vectors
 from recurra.errors import ArgumentError
@@ -158,6 +159,7 @@ class SequenceTagger(TaggingParameters):
             DataError: what `read` raises; or the frame has a column of one of these names already.
         """
         data = data.collect() if isinstance(data, pl.LazyFrame) else data
+        check_path(data, example='[["...", "..."]]')
         rows = self._untagged(data)
         is_frame = not isinstance(data, list | tuple | str | os.PathLike | Tagged)
         frame = nw.from_native(data, eager_only=True) if is_frame else None
@@ -287,7 +289,7 @@ class SequenceTagger(TaggingParameters):
     def load(cls, path: str | Path, *, cell: type[Cell] | Cell | None = None) -> SequenceTagger:
         """Read a saved tagger; nothing in the folder is executed.
 
-        cell: the recurrence, if it was not one of recurra's own.
+        path: of its folder, or of the run that made it. cell: the recurrence, if it was not one of recurra's own.
 
         Raises:
             ArtifactError: the folder is damaged, foreign or from a newer version.

@@ -137,7 +137,7 @@ def split_tagged(data: Tagged, share: float, *, seed: int) -> tuple[Tagged, Tagg
     """
     _check(data)
     tags = _tags(data)
-    kept, held = split_rows(len(data), share, seed=seed)
+    kept, held = split_rows(len(data), share, seed=seed, name=data.name)
     known = {tag for row in kept for tag in tags[row]}
     back = [row for row in held.tolist() if not known.issuperset(tags[row])]
     rest = sorted(set(held.tolist()) - set(back))
@@ -197,7 +197,7 @@ def _check(data: Tagged) -> set[str]:
         tokens = sum(map(len, data.tokens))
         raise DataError(
             f"{data.name} holds one tag only, {quote(next(iter(found)))}, in {tokens:,} token{'s' * (tokens > 1)}; two "
-            "are needed at least. Add sentences with another, or name another column with --tag"
+            "are needed at least. Add sentences with another, or name another column with tag=..."
         )
     return found
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra.cells import Cell, get_cell
+from recurra.cells import Cell, get_cell, list_cells
 from recurra.data.vectors import Vectors
-from recurra.errors import ArgumentError
+from recurra.errors import ArgumentError, nearest
 from recurra.layers import Recurrent
 from recurra.layers.arguments import check_probability
 from recurra.layers.crf import Allowed, ConditionalRandomField
@@ -121,6 +121,10 @@ class TaggingParameters(Parameters):
             optional = value is None and name != "members"
             if not optional and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ArgumentError(f"{name} is {value!r}; it is a whole number, {least} or more")
+        readers = ["convolution", *list_cells()]
+        if isinstance(self.characters, str) and self.characters not in readers:
+            hint = "pass None" if self.characters == "none" else nearest(self.characters, ["none", *readers])
+            raise ArgumentError(f"characters is {self.characters!r}; {hint}")
         check_epochs(self.epochs, 8)
         check_held_back(self.valid)
         if self.characters is None and self.word_dropout:
@@ -171,8 +175,7 @@ class TaggingParameters(Parameters):
             self.hidden_size,
             self.num_layers,
             bidirectional=True,
-            input_dropout=self.dropout,
-            dropout=self.dropout if self.num_layers > 1 else 0.0,
+            input_dropout=self.dropout,  # of what each layer reads, so of what stands between two
             recurrent_dropout=self.recurrent_dropout,
             weight_dropout=self.weight_dropout,
             initializer="orthogonal",

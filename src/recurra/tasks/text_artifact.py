@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell
 from recurra.data.tokenizer import Tokenizer
 from recurra.errors import ArtifactError
-from recurra.tasks.artifact import check_cell, is_built_in, plain_parameters
+from recurra.tasks.artifact import check_cell, is_built_in, model_folder, plain_parameters
 from recurra.training.store import pack_json, pack_tensors, read_folder, unpack_json, unpack_tensors, write_folder
 
 __all__ = ["SavedTask", "load_text_task", "save_text_task"]
@@ -84,9 +84,11 @@ def load_text_task(
 ) -> Iterator[SavedTask[K]]:
     """What the folder holds; within the block, what does not fit together is an ArtifactError.
 
-    kind: the task's class. cell: the recurrence, if it was not one of recurra's own.
+    path: of the folder, or of a run that ended with it. kind: the task's class.
+    cell: the recurrence, if it was not one of recurra's own.
     """
     task: str = kind.task  # type: ignore[attr-defined]
+    path = model_folder(path, task)
     members = read_folder(
         path, ("config.json", "model.safetensors", *[f"{name}.json" for name in tokenizers]), kind=f"{task} model"
     )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from recurra.data.pairs import Pairs, read_pairs
 from recurra.errors import DataError
+from recurra.tasks.pair_columns import check_both_named
 from recurra.tasks.source import Source
 from recurra.tasks.text_job import TextData, TextJob
 from recurra.tasks.translation import Translator
@@ -71,6 +72,8 @@ class TranslateJob(TextJob):
             ),
             None,
         )
+        if beside is None:
+            check_both_named(task.source, task.target, lambda: source.read().frame.columns)
         pairs = read_pairs(
             source.path,
             source=task.source,

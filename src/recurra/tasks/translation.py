@@ -13,16 +13,24 @@ import polars as pl
 
 from recurra.baselines.translation import CopySource, NearestSource
 from recurra.cells import Cell
-from recurra.data.frames import check_free, like, to_table
+from recurra.data.files import read_table
+from recurra.data.frames import add_columns, check_free, to_table
 from recurra.data.pairs import Pairs, read_pairs
 from recurra.data.splitting import split_rows
+from recurra.data.texts import check_path, given_texts
 from recurra.data.tokenizer import Tokenizer
 from recurra.errors import ArgumentError, DataError
 from recurra.models import EncoderDecoder
 from recurra.tasks.alignment import Alignment
 from recurra.tasks.comparison import Comparison, Measure
 from recurra.tasks.explanation import Line
-from recurra.tasks.pair_columns import pairs_of_lists, pairs_of_table, source_column, source_texts
+from recurra.tasks.pair_columns import (
+    check_both_named,
+    pairs_of_lists,
+    pairs_of_table,
+    source_column,
+    source_texts,
+)
 from recurra.tasks.text_artifact import load_text_task, save_text_task
 from recurra.tasks.translation_data import encode_pairs, learn_tokenizer, learn_tokenizers, short_pairs
 from recurra.tasks.translation_parameters import TranslationParameters
@@ -73,6 +81,7 @@ class Translator(TranslationParameters):
         if isinstance(data, Pairs):
             return data
         if isinstance(data, str | os.PathLike):
+            check_both_named(self.source, self.target, lambda: read_table(data).frame.columns)
             return read_pairs(data, source=self.source, target=self.target)
         if isinstance(data, tuple) and len(data) == 2:
             if isinstance(data[0], list) and isinstance(data[1], list):
@@ -89,7 +98,8 @@ class Translator(TranslationParameters):
 
     def split(self, data: Pairs, share: float, *, seed: int) -> tuple[Pairs, Pairs]:
         """What is left and what is held back."""
-        kept, held = split_rows(len(data), share, seed=seed)
+        name = data.at(0) if len(data) == 1 else data.name
+        kept, held = split_rows(len(data), share, seed=seed, name=name)
         return data.take(kept), data.take(held)
 
     def fit(self, data: Any, *, valid: Any = None, recorder: Recorder | None = None) -> Self:
@@ -138,19 +148,22 @@ class Translator(TranslationParameters):
     def predict(self, data: Any) -> Any:
         """What is written for each text; nothing for a blank one.
 
-        data: a list of texts, which gives a list; or a table with the column of the sources, which comes back with the
-            column `predicted`; a path comes back as a polars frame.
+        data: a list of texts or a Series of them, which gives a list; or a table with the column of the sources, which
+            comes back with the column `predicted`; a path comes back as a polars frame.
 
         Raises:
-            DataError: a table has no column of sources, or has one called `predicted`.
+            ArgumentError: one of the texts is none; DataError: a table has no column of sources, or has one called
+                `predicted`.
         """
         self._check_fitted()
-        if isinstance(data, list):
-            return [text for text, _ in self._written(data)]
+        texts = given_texts(data)
+        if texts is not None:
+            return [text for text, _ in self._written(texts)]
+        check_path(data)
         table = to_table(data)
         check_free(table.name, table.frame.columns, "predicted")
         found = [text for text, _ in self._written(self.texts_of(table))]
-        return like(table.frame.with_columns(pl.Series("predicted", found, pl.String)), data)
+        return add_columns(table, [pl.Series("predicted", found, pl.String)], data)
 
     def predict_lines(self, lines: list[str]) -> list[Line]:
         """What is written for each line of a pipe, on one line; as JSON with its score."""
@@ -277,7 +290,7 @@ class Translator(TranslationParameters):
     def load(cls, path: str | Path, *, cell: type[Cell] | Cell | None = None) -> Translator:
         """Read a saved translator; nothing in the folder is executed.
 
-        cell: the recurrence, if it was not one of recurra's own.
+        path: of its folder, or of the run that made it. cell: the recurrence, if it was not one of recurra's own.
 
         Raises:
             ArtifactError: the folder is damaged, foreign or from a newer version.

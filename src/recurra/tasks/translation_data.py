@@ -15,6 +15,7 @@ from recurra.training.translator import CodedPairs
 __all__ = ["check_pairs", "encode_pairs", "learn_tokenizer", "learn_tokenizers", "short_pairs"]
 
 _FEW = 100_000  # characters: texts that are tried as a whole before a run is made
+_OFTEN = 100  # times that some token of longer texts occurs
 
 
 def learn_tokenizer(task: TranslationParameters, texts: Sequence[str], *, min_count: int | None) -> Tokenizer:
@@ -68,7 +69,8 @@ def check_pairs(task: TranslationParameters, learned: Pairs, held: Pairs) -> Non
     held: the pairs that training is stopped by.
     """
     parts = (("training", learned), ("validation", held))
-    if sum(map(len, learned.sources)) + sum(map(len, learned.targets)) <= _FEW:
+    few = sum(map(len, learned.sources)) + sum(map(len, learned.targets)) <= _FEW
+    if few or (task.min_count or 0) > _OFTEN:
         tokenizers = learn_tokenizers(task, learned)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)  # training will tell

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from recurra.cells import Cell, get_cell
-from recurra.data.tokenizer import TokenKind
 from recurra.errors import ArgumentError
 from recurra.layers.arguments import check_count, check_flag, check_not_negative
 from recurra.layers.heads import Softmax
 from recurra.layers.inputs import Embedding
 from recurra.models import EncoderDecoder
 from recurra.models.beam import Penalties
-from recurra.tasks.parameters import Parameters, check_choice, check_epochs, check_held_back, paced_settings
+from recurra.tasks.parameters import (
+    Parameters,
+    check_choice,
+    check_epochs,
+    check_held_back,
+    check_tokenizer,
+    paced_settings,
+)
 from recurra.training.embeddings import begin_embedding
 from recurra.training.settings import TrainingSettings
 from recurra.training.translation_scores import TOKENIZERS
@@ -114,12 +120,17 @@ class TranslationParameters(Parameters):
 
     def check_parameters(self) -> None:
         """Raise `ArgumentError` for a parameter that is none, before anything is read or trained."""
-        for name in ("beam_size", *[name for name in ("max_tokens", "min_count") if getattr(self, name) is not None]):
+        for name in ("beam_size", *(["max_tokens"] if self.max_tokens is not None else [])):
             check_count(name, getattr(self, name))
-        for name in ("shared", "tied", "lowercase"):
+        for name in ("shared", "tied"):
             check_flag(name, getattr(self, name))
-        for name, known in (("tokenizer", get_args(TokenKind)), ("bleu_tokenizer", TOKENIZERS)):
-            check_choice(name, getattr(self, name), known)
+        check_tokenizer(
+            self.tokenizer,
+            vocabulary_size=self.vocabulary_size,
+            min_count=self.min_count,
+            lowercase=self.lowercase,
+        )
+        check_choice("bleu_tokenizer", self.bleu_tokenizer, TOKENIZERS)
         for name in ("length_penalty", "coverage_penalty"):
             check_not_negative(name, getattr(self, name))
         if self.coverage_penalty and self.attention is None:

@@ -141,6 +141,8 @@ def _manifest(members: Mapping[str, bytes], kind: str) -> dict[str, Any]:
 
 def _read_manifest(path: Path, kind: str) -> dict[str, Any]:
     file = path / MANIFEST
+    if not path.exists():
+        raise ArtifactError(f"{path} does not exist; pass the folder of a saved {kind}")
     if not file.is_file():
         raise ArtifactError(f"{path} holds no saved {kind} (no {MANIFEST})")
     if file.stat().st_size > _MANIFEST_BYTES:
