@@ -1,4 +1,4 @@
-"""torch.nn's packed LSTM in place of our layer, and training steps of both in turn."""
+"""torch.nn's packed LSTM or GRU in place of our layer, and training steps of both in turn."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Peer(nn.Module):
 
     bidirectional = True
 
-    def __init__(self, input_size: int, hidden_size: int, *, dropout: float) -> None:
+    def __init__(self, cell: str, input_size: int, hidden_size: int, *, dropout: float) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, 2 * hidden_size
         self.drop = nn.Dropout(dropout)
-        self.layer = nn.LSTM(input_size, hidden_size, bidirectional=True)
+        self.layer = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](input_size, hidden_size, bidirectional=True)
 
     def forward(self, x: Tensor, state: Any = None, *, lengths: Tensor) -> tuple[Tensor, Any]:
         """(time, batch, feature) of rows of so many steps; those of none are read as one step."""

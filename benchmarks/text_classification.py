@@ -40,6 +40,8 @@ SETS: dict[str, dict[str, Any]] = {
         "label": "origin",
         "embedding_size": 32,
         "embedding_dropout": 0.0,
+        "cell": "gru",
+        "epochs": 48,
         "training": {"seed": SEED},
     },
 }
@@ -63,14 +65,18 @@ CANDIDATES: dict[str, dict[str, dict[str, Any]]] = {
         "300 features, 12 epochs, three members": {},
     },
     "surnames": {
-        "the defaults": {},
-        "gru": {"cell": "gru"},
-        "as they are written": {"lowercase": False},
-        "last": {"pooling": "last"},
-        "two layers": {"num_layers": 2},
-        "12 epochs": {"epochs": 12},
-        "classes weighted": {"class_weights": "balanced"},
-        "classes weighted, 12 epochs": {"class_weights": "balanced", "epochs": 12},
+        "6 epochs": {"epochs": 6},
+        "6 epochs, lstm": {"epochs": 6, "cell": "lstm"},
+        "12 epochs, lstm": {"epochs": 12, "cell": "lstm"},
+        "24 epochs, lstm": {"epochs": 24, "cell": "lstm"},
+        "24 epochs, lstm, last": {"epochs": 24, "cell": "lstm", "pooling": "last"},
+        "24 epochs, lstm, two layers": {"epochs": 24, "cell": "lstm", "num_layers": 2},
+        "24 epochs, lstm, classes weighted": {"epochs": 24, "cell": "lstm", "class_weights": "balanced"},
+        "24 epochs, lstm, three members": {"epochs": 24, "cell": "lstm", "members": 3},
+        "24 epochs": {"epochs": 24},
+        "24 epochs, as they are written, last": {"epochs": 24, "lowercase": False, "pooling": "last"},
+        "48 epochs": {},
+        "48 epochs, as they are written": {"lowercase": False},
     },
 }
 
@@ -165,7 +171,7 @@ def _speed(name: str, rounds: int, steps: int) -> dict[str, Any]:
     classifier.fit(train)
     ours = classifier.networks_[0]
     theirs = classifier.network(len(classifier.tokenizer_), len(classifier.classes_))
-    theirs.body = Peer(theirs.input.output_size, classifier.hidden_size, dropout=classifier.dropout)
+    theirs.body = Peer(classifier.cell, theirs.input.output_size, classifier.hidden_size, dropout=classifier.dropout)
     codes, target = classifier._encode(train.texts), torch.from_numpy(classifier._targets(train))
     batches = LengthBatches([len(row) for row in codes], classifier.settings(rows=len(train)).batch_size, seed=SEED)
     ready = []

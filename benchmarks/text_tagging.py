@@ -134,8 +134,8 @@ def _speed(folder: str, parameters: dict[str, Any], rounds: int, steps: int) -> 
     tagger.fit(train)
     ours, coded = tagger.networks_[0], tagger._codes(train)
     theirs = SequenceTagger.network(tagger, *_sizes(tagger), allowed=tagger._allowed())
-    theirs.input.reader = Peer(tagger.character_size, tagger.character_hidden, dropout=0.0)
-    theirs.body = Peer(theirs.input.output_size, tagger.hidden_size, dropout=tagger.dropout)
+    theirs.input.reader = Peer(tagger.characters, tagger.character_size, tagger.character_hidden, dropout=0.0)
+    theirs.body = Peer(tagger.cell, theirs.input.output_size, tagger.hidden_size, dropout=tagger.dropout)
     batches = LengthBatches(coded.sentences.lengths, tagger.settings(rows=len(train)).batch_size, seed=SEED)
     ready = []
     for step in range(steps):
