@@ -2,12 +2,15 @@
 torch.nn's layers.
 
     python benchmarks/text_language.py [--only ptb|shakespeare|speed] [--trial STEPS] [--choose]
+    python benchmarks/text_language.py --only ptb|shakespeare --save FOLDER
+    python benchmarks/text_language.py --only ptb|shakespeare --adapt FOLDER
 
 PTB: the given parts; every token of the test part counts once, an end of sentence after each line among them, its state
 carried from the first to the last in one row. Shakespeare: the last 5 % of the characters are the test part, the last
 5 % of the others stop the training. `--trial` makes so many steps, measures on the part that stops the training and
-keeps nothing; `--choose` compares candidates so, at the given number of steps. The speed is that of training steps
-(forward, backward, clipping, AdamW), in turn, in this process, with the same dropouts.
+keeps nothing; `--choose` compares candidates so, at the given number of steps. `--save` keeps the trained model, and
+`--adapt` measures such a one that goes on learning from the test part as it reads it (dynamic evaluation). The speed
+is that of training steps (forward, backward, clipping, AdamW), in turn, in this process, with the same dropouts.
 """
 
 from __future__ import annotations
@@ -112,6 +115,8 @@ def main() -> None:
     parser.add_argument("--only", choices=[*CONFIGS, "speed"])
     parser.add_argument("--trial", type=int, metavar="STEPS")
     parser.add_argument("--choose", action="store_true")
+    parser.add_argument("--save", type=Path, metavar="FOLDER")
+    parser.add_argument("--adapt", type=Path, metavar="FOLDER")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -122,7 +127,12 @@ def main() -> None:
                 print(f"{part}, {name}: {trial(part, changes, asked.trial or 2000)}", flush=True)
         return
     for part in parts:
-        keep(f"text_language_{part}", speed() if part == "speed" else measure(part))
+        if part == "speed":
+            keep("text_language_speed", speed())
+        elif asked.adapt:
+            keep(f"text_language_{part}_adapting", adapt(part, asked.adapt))
+        else:
+            keep(f"text_language_{part}", measure(part, asked.save))
 
 
 def parts_of(name: str, model: LanguageModel) -> tuple[PlainText, PlainText, PlainText]:
@@ -134,7 +144,7 @@ def parts_of(name: str, model: LanguageModel) -> tuple[PlainText, PlainText, Pla
     return *model.split(kept, 0.05, seed=SEED), test
 
 
-def measure(name: str) -> dict[str, Any]:
+def measure(name: str, save: Path | None) -> dict[str, Any]:
     """One training, and what the model makes of the test part."""
     model = LanguageModel(**CONFIGS[name])
     train, valid, test = parts_of(name, model)
@@ -142,6 +152,8 @@ def measure(name: str) -> dict[str, Any]:
     begin = time.perf_counter()
     model.fit(train, valid=valid, recorder=Recorder(on_step=lambda _, steps, record: note(log, begin, record)))
     seconds = time.perf_counter() - begin
+    if save is not None:
+        model.save(save)
     result = model.compare(test, train, measured_on=f"{name}, test")
     return {
         "goal": GOALS[name],
@@ -155,6 +167,20 @@ def measure(name: str) -> dict[str, Any]:
         "settings": model.settings(tokens=model.tokens_learned_ - 1),
         "examples": model.examples(test),
         "log": log,
+    }
+
+
+def adapt(name: str, folder: Path) -> dict[str, Any]:
+    """What a saved model makes of the test part, as it is and when it goes on learning from it."""
+    model = LanguageModel.load(folder)
+    _, valid, test = parts_of(name, model)
+    parts = {"held back": valid, "test": test}
+    return {
+        "goal": GOALS[name],
+        "parts": {
+            part: model.compare(text, measured_on=f"{name}, {part}", adapt=True).scores for part, text in parts.items()
+        },
+        "parameters": model.get_params(),
     }
 
 

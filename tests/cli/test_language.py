@@ -56,6 +56,13 @@ def test_pieces_are_printed_as_they_come(shell, trained, monkeypatch):
     assert printed == ["the", "thea", "theab"]
 
 
+def test_evaluate_rates_a_copy_that_adapts_where_it_is_asked_to(shell, trained):
+    shell.write(TEXT[:400], "part.txt")
+    found = shell.does("evaluate", "run", "part.txt", "--adapt", "--json").json
+    assert list(found["scores"]) == ["LSTM", "LSTM, adapting"]
+    assert list(shell.does("evaluate", "run", "part.txt", "--json").json["scores"]) == ["LSTM"]
+
+
 def test_predict_rates_each_line_in_a_pipe_and_evaluate_another_text(shell, trained):
     shell.write("the cat sat on the mat\n\nxqz\n", "lines.txt")
     rows = [line.split("\t") for line in shell.does("predict", "run", "lines.txt").out.splitlines()]

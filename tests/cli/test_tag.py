@@ -100,6 +100,9 @@ def test_columns_of_other_files_are_named_when_a_run_is_used(shell, tag, typed):
     assert said == "new.parquet has no column 'tags', and lists in 'a', 'b'; choose one with --tag"
     assert shell.does("evaluate", "run", "new.parquet", "--token", "words", "--tag", "a").code == 0
     assert "there is no column 'ner' for the tag" in shell.refuses("evaluate", "run", "swapped.conll", "--tag", "ner")
+    assert "--adapt is for language models; this run is a SequenceTagger's, leave it out" in shell.refuses(
+        "evaluate", "run", "swapped.conll", "--adapt"
+    )
     said = shell.refuses("evaluate", "run", "swapped.conll", "--label", "x")
     assert said == "--label is not there for SequenceTagger; there are --token, --tag"
     typed("Ann went\n")

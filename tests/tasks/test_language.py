@@ -107,6 +107,18 @@ def test_the_comparison_has_the_models_of_counts_beside(models, file):
     json.dumps(found.to_json())
 
 
+def test_a_model_that_adapts_learns_what_a_text_repeats_and_stays_as_it_was(models, tmp_path):
+    model, path = models["character"], tmp_path / "other.txt"
+    path.write_text("tam eht no tas tac eht\n" * 400)
+    static, adapted = model.evaluate(path), model.evaluate(path, adapt=True)
+    assert adapted.bits < 0.9 * static.bits
+    assert (adapted.tokens, adapted.characters, adapted.rows) == (static.tokens, static.characters, 1)
+    scores = model.compare(path, adapt=True).scores
+    assert list(scores) == ["LSTM", "LSTM, adapting"]
+    assert scores["LSTM"]["bits_per_character"] == pytest.approx(static.bits_per_character)
+    assert scores["LSTM, adapting"]["bits_per_character"] == pytest.approx(adapted.bits_per_character)
+
+
 def test_too_long_a_history_is_not_counted_and_said(models, file, monkeypatch):
     monkeypatch.setattr("recurra.tasks.language_scores._MOST_COUNTED", 100)
     with pytest.warns(Notice, match="no n-grams are counted for a comparison: the text learned has 960 tokens"):

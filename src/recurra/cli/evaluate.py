@@ -51,6 +51,12 @@ def evaluate(
     ] = None,
     token: TokenColumn = None,
     tag: TagColumn = None,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt", help="Of a language model: also rate a copy that learns from DATA what it has foretold."
+        ),
+    ] = False,
     start: Annotated[
         str | None, typer.Option(help="First time to forecast. [default: the first after training]")
     ] = None,
@@ -71,12 +77,15 @@ def evaluate(
     Example: recurra evaluate runs/sales sales-with-june.csv
 
     Example: recurra evaluate runs/de-en new.de --target-file new.en
+
+    Example: recurra evaluate runs/shakespeare another-play.txt --adapt
     """
     from recurra.cli.changing import change_parameters, column_of
     from recurra.cli.console import print_comparison, print_json, print_scores
     from recurra.errors import ArgumentError
     from recurra.tasks.forecasting import Forecaster
     from recurra.tasks.jobs import job_of, load_fitted
+    from recurra.tasks.language import LanguageModel
     from recurra.tasks.source import Source
     from recurra.tasks.text_job import TextJob
     from recurra.tasks.translate_job import TranslateJob
@@ -99,6 +108,8 @@ def evaluate(
         "tag": column_of(tag),
     }
     change_parameters(fitted, columns)
+    if adapt and not isinstance(fitted, LanguageModel):
+        raise ArgumentError(f"--adapt is for language models; this run is a {type(fitted).__name__}'s, leave it out")
     if isinstance(fitted, Forecaster):
         if missing is not None:
             fitted.set_params(missing=missing)
@@ -112,5 +123,6 @@ def evaluate(
             raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
     if not isinstance(job, TextJob):
         raise AssertionError(f"{type(job).__name__} has no rows to score")
-    scores = fitted.compare(job.read_rows(fitted, rows), measured_on=data.name).to_json()
+    options = {"adapt": True} if adapt else {}
+    scores = fitted.compare(job.read_rows(fitted, rows), measured_on=data.name, **options).to_json()
     (print_json if json else print_comparison)(scores)

@@ -26,6 +26,7 @@ from recurra.tasks.language_parameters import LanguageParameters
 from recurra.tasks.language_scores import MEASURES, LanguageScores, count_baselines, rates_of_text, score_text
 from recurra.tasks.parameters import read_word_vectors
 from recurra.tasks.text_artifact import SavedTask, load_text_task, save_text_task
+from recurra.training.adapting import adapted_bits
 from recurra.training.language import bits_of_lines, bits_of_text, draw_codes, foretell_counts, train_language
 from recurra.training.recorder import Recorder
 from recurra.training.rows import seeded
@@ -124,17 +125,20 @@ class LanguageModel(LanguageParameters):
         found = self.tokenizer_.encode("\n")
         return found[-1] if found and found[-1] != Tokenizer.unknown else Tokenizer.begin
 
-    def evaluate(self, data: Any) -> LanguageScores:
+    def evaluate(self, data: Any, *, adapt: bool = False) -> LanguageScores:
         """How well a text that training has not seen is foretold, its state carried from beginning to end.
 
         Up to 200,000 tokens are read in one row; a longer text is read in as few rows of at most so many.
+
+        adapt: whether a copy of the network goes on learning from the text, each part of it when it has been foretold,
+            in one row; see `recurra.training.adapting.adapted_bits`. It takes about as long as an epoch of one row.
 
         Raises:
             DataError: a file is faulty.
         """
         self._check_fitted()
         with room(None) as folder:
-            return self._measure(self._encode(self.read(data), folder / "text.npy"))
+            return self._measure(self._encode(self.read(data), folder / "text.npy"), adapt=adapt)
 
     def compare(
         self,
@@ -143,10 +147,12 @@ class LanguageModel(LanguageParameters):
         *,
         measured_on: str = "the text",
         folder: Path | None = None,
+        adapt: bool = False,
     ) -> Comparison:
         """`evaluate`, with baselines that learn from `history` beside it: n-grams (modified Kneser-Ney; of 5 tokens, of
         8 characters or bytes), and how often each token occurs.
 
+        adapt: whether the network that goes on learning from the text stands beside it, too.
         folder: where the codes lie while this runs; None: in the system's folder for temporary files.
         """
         self._check_fitted()
@@ -154,6 +160,8 @@ class LanguageModel(LanguageParameters):
             text = self._encode(self.read(data), codes / "text.npy")
             found = self._measure(text)
             bits = {self.name: found.bits}
+            if adapt:
+                bits[f"{self.name}, adapting"] = self._measure(text, adapt=True).bits
             if history is not None:
                 learned = self._encode(history, codes / "history.npy")
                 bits |= count_baselines(learned, text, self.tokenizer_, lines=self.line_by_line)
@@ -327,9 +335,12 @@ class LanguageModel(LanguageParameters):
             return [*self.tokenizer_.encode(line), Tokenizer.end]
         return self.tokenizer_.encode(line if self.opening_ == Tokenizer.begin else line + "\n")
 
-    def _measure(self, text: Corpus) -> LanguageScores:
-        start, rows = time.perf_counter(), -(-len(text) // _ONE_ROW)
-        bits = bits_of_text(self.network_, text.codes, opening=self.opening_, rows=rows)
+    def _measure(self, text: Corpus, *, adapt: bool = False) -> LanguageScores:
+        start, rows = time.perf_counter(), 1 if adapt else -(-len(text) // _ONE_ROW)
+        if adapt:
+            bits = adapted_bits(self.network_, text.codes, opening=self.opening_)
+        else:
+            bits = bits_of_text(self.network_, text.codes, opening=self.opening_, rows=rows)
         return score_text(bits, text, rows=rows, seconds=time.perf_counter() - start)
 
     def _check_fitted(self) -> None:
