@@ -1,10 +1,13 @@
 import gzip
+import os
+import threading
 
 import polars as pl
 import pytest
 
 from recurra.data import read_table
 from recurra.data.files import kind_of
+from recurra.data.lines import read_lines
 from recurra.errors import ArgumentError, DataError
 
 
@@ -162,3 +165,15 @@ def test_wrong_options(csv):
         read_table(path, decimal="x")
     with pytest.raises(ArgumentError, match="encoding 'klingon' is not known"):
         read_table(csv("ds,y\né,2\n"), encoding="klingon")
+
+
+def test_what_comes_through_a_pipe_is_all_there(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    lines = [f"{row},text {row}" for row in range(20_000)]
+    for read in (lambda: list(read_lines(pipe)), lambda: [",".join(row) for row in read_table(pipe).frame.rows()]):
+        writer = threading.Thread(target=pipe.write_text, args=("\n".join(["id,text", *lines]) + "\n",), daemon=True)
+        writer.start()
+        assert kind_of(pipe) == "text"
+        assert read()[-20_000:] == lines
+        writer.join(10)

@@ -1,6 +1,7 @@
 """Text files are read as one text, and a part of them by position is exactly that part."""
 
 import gzip
+import os
 
 import pytest
 
@@ -123,4 +124,11 @@ def test_the_pieces_of_a_long_line_are_one_line(tmp_path):
     assert (len(codes), [place for place, code in enumerate(codes) if code == tokenizer.end]) == (
         800_005,
         [800_000, 800_002, 800_004],
+    )
+
+
+def test_a_pipe_is_refused_since_a_text_is_read_more_than_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert message(DataError, read_plain_text, tmp_path / "pipe") == (
+        "pipe is no regular file, and a text is read more than once; save it in one"
     )

@@ -102,11 +102,16 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["json", "parquet", "text"]:
     suffix = Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
     if suffix in (".parquet", ".pq"):
         return "parquet"
-    # What cannot be opened is for whoever reads the file to say, with the remedy.
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if file.read(4) == b"PAR1":
+    # What cannot be opened is for whoever reads the file to say, with the remedy; of a pipe what is read is gone.
+    with contextlib.suppress(OSError):
+        if path.is_file() and _first_bytes(path, 4) == b"PAR1":
             return "parquet"
     return "json" if suffix in (".jsonl", ".ndjson", ".json") else "text"
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def _read_bytes(path: Path) -> bytes:

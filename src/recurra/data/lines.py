@@ -161,8 +161,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked, and an empty piece at the end."""
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
+            packed = file.peek(2)[:2] == b"\x1f\x8b"  # looked at and not read: a pipe cannot go back
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
             while data := stream.read(_CHUNK):
                 yield data

@@ -134,6 +134,8 @@ def read_plain_text(
     total = 0
     for path in sources:
         blocks = read_blocks(path, encoding=encoding)
+        if not Path(path).is_file():
+            raise DataError(f"{Path(path).name} is no regular file, and a text is read more than once; save it in one")
         check_plain(Path(path), encoding, reader="a language model")
         count = sum(len(block) for block in blocks)
         if not count:
