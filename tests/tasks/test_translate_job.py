@@ -42,7 +42,7 @@ def test_a_job_whose_pairs_are_all_too_long_makes_no_run(tmp_path, monkeypatch):
         return str(caught.value)
 
     for few in (100_000, 10):  # all tokens are known, or only how many there are at least
-        monkeypatch.setattr("recurra.tasks.translation_data._FEW", few)
+        monkeypatch.setattr("recurra.tasks.parameters._FEW", few)
         assert "a.tsv line " in refused(1)
         assert refused(1).endswith("none is left for training; raise max_tokens, or break them into sentences")
         assert refused(2, valid="b.tsv").startswith("b.tsv line 1: a side has 3 tokens")

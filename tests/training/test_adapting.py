@@ -1,7 +1,5 @@
 """Dynamic evaluation: a probability of the text, lower bits where it repeats what training had not, nothing lost."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -37,15 +35,15 @@ def test_what_repeats_is_learned_by_a_copy():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_no_token_is_learned_before_it_is_foretold():
-    network, codes = build(), draw(60)
-    other = np.concatenate([codes[:-5], draw(5, seed=1)])
-    options = {"opening": 3, "chunk": 1, "rate": 1e-2}
-    head = adapted_bits(network, codes[:-5], **options)
-    for text in (codes, other):
-        assert adapted_bits(network, text[:-5], **options) == head
-        ends = [adapted_bits(network, text[:stop], **options) for stop in range(55, 61)]
-        assert all(one < next_ for one, next_ in pairwise(ends))  # each token costs something
+@pytest.mark.parametrize(("chunk", "count"), [(1, 30), (4, 90), (4, 100)])
+def test_no_token_is_learned_before_it_is_foretold(chunk, count):
+    network, past = build(), draw(count)
+    options = {"opening": 3, "chunk": chunk, "rate": 1e-2}
+    before = adapted_bits(network, past, **options)
+    each = [adapted_bits(network, np.append(past, code).astype(np.uint16), **options) - before for code in range(12)]
+    assert sum(2.0**-bits for bits in each) == pytest.approx(1.0, abs=1e-4)
+    still = bits_of_text(network, past, opening=3)
+    assert before != pytest.approx(still, rel=1e-4)
 
 
 def test_steps_are_those_of_the_formula():

@@ -123,6 +123,9 @@ def evaluate(
             raise ArgumentError(f"--{name} is for forecasts; this run is a {type(fitted).__name__}'s")
     if not isinstance(job, TextJob):
         raise AssertionError(f"{type(job).__name__} has no rows to score")
-    options = {"adapt": True} if adapt else {}
-    scores = fitted.compare(job.read_rows(fitted, rows), measured_on=data.name, **options).to_json()
-    (print_json if json else print_comparison)(scores)
+    unseen = job.read_rows(fitted, rows)
+    if adapt:
+        found = fitted.compare(unseen, measured_on=data.name, adapt=True)
+    else:
+        found = fitted.compare(unseen, measured_on=data.name)
+    (print_json if json else print_comparison)(found.to_json())

@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 from recurra.data.labelled import Labelled, check_classes, list_classes
 from recurra.tasks.classification import TextClassifier
+from recurra.tasks.parameters import is_tried
 from recurra.tasks.source import Source
 from recurra.tasks.text_job import TextData, TextJob
 
 __all__ = ["ClassifyJob"]
-
-_FEW, _OFTEN = 100_000, 100  # characters, and times that a token occurs
 
 
 @dataclass
@@ -35,6 +34,5 @@ class ClassifyJob(TextJob):
             if rows is not None:
                 check_classes(rows, classes)
         task, (learned, _) = self.fresh(), self._parts(data)
-        # Of many texts some token occurs as often as anyone asks for, but for very large numbers.
-        if sum(map(len, learned.texts)) <= _FEW or (task.min_count or 0) > _OFTEN:
+        if is_tried(sum(map(len, learned.texts)), task.min_count):
             task.learn_tokenizer(learned)

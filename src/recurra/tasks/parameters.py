@@ -19,12 +19,14 @@ __all__ = [
     "check_held_back",
     "check_tokenizer",
     "check_word_vectors",
+    "is_tried",
     "paced_settings",
     "read_word_vectors",
     "training_settings",
 ]
 
 _LEAST_STEPS = 200
+_FEW, _OFTEN = 100_000, 100  # characters, and times that some token of more of them surely occurs
 
 
 class Parameters:
@@ -116,6 +118,14 @@ def check_tokenizer(kind: str, *, vocabulary_size: int | None, min_count: int | 
     """Raise `ArgumentError` for what no tokenizer is trained with, whatever the texts are."""
     check_choice("tokenizer", kind, get_args(TokenKind))
     Tokenizer.check(kind, vocabulary_size=vocabulary_size, min_count=min_count, lowercase=lowercase)
+
+
+def is_tried(characters: int, min_count: int | None) -> bool:
+    """Whether texts get their tokenizer before a run is made already, for it may be left without a token.
+
+    characters: of the texts, few enough to be read once more. min_count: of the tokenizer, or so large that it may.
+    """
+    return characters <= _FEW or (min_count or 0) > _OFTEN
 
 
 def check_word_vectors(path: str | None, tokenizer: str) -> None:

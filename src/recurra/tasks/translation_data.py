@@ -9,13 +9,11 @@ from recurra.data.pairs import Pairs
 from recurra.data.tokenizer import Tokenizer
 from recurra.data.values import likes
 from recurra.errors import DataError, Notice
+from recurra.tasks.parameters import is_tried
 from recurra.tasks.translation_parameters import TranslationParameters
 from recurra.training.translator import CodedPairs
 
 __all__ = ["check_pairs", "encode_pairs", "learn_tokenizer", "learn_tokenizers", "short_pairs"]
-
-_FEW = 100_000  # characters: texts that are tried as a whole before a run is made
-_OFTEN = 100  # times that some token of longer texts occurs
 
 
 def learn_tokenizer(task: TranslationParameters, texts: Sequence[str], *, min_count: int | None) -> Tokenizer:
@@ -69,8 +67,7 @@ def check_pairs(task: TranslationParameters, learned: Pairs, held: Pairs) -> Non
     held: the pairs that training is stopped by.
     """
     parts = (("training", learned), ("validation", held))
-    few = sum(map(len, learned.sources)) + sum(map(len, learned.targets)) <= _FEW
-    if few or (task.min_count or 0) > _OFTEN:
+    if is_tried(sum(map(len, learned.sources)) + sum(map(len, learned.targets)), task.min_count):
         tokenizers = learn_tokenizers(task, learned)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)  # training will tell
